@@ -1,0 +1,309 @@
+//! A session as its user sees it: keys go out, output comes in, and the terminal is as before when it is over.
+
+use crate::Plan;
+use crate::escape::{Escapes, Typed};
+use crate::streams::{Outputs, Written, read_stdin};
+use keywire::conn::{Connection, Receiver, Sender};
+use keywire::error::{Error, Result, reason};
+use keywire::proto::pty::{Exit, FromDialer, FromHost, STDIN, Stream};
+use keywire::record::MAX_BODY_LEN;
+use keywire::term::{RawMode, WindowSize, sanitize_line};
+use std::io;
+use std::process::ExitCode;
+use std::time::Duration;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+
+const ESCAPES: &str = "\r\n\
+    ~.   leave: the host ends what runs there\r\n\
+    ~^Z  stop here; 'fg' comes back\r\n\
+    ~?   this help\r\n\
+    ~~   send ~\r\n\
+    (an escape counts only at the beginning of a line)\r\n";
+
+/// Sealed bytes that wait for the network before more input is taken.
+const MOST_PENDING: usize = 256 << 10;
+
+/// How long the host may take to close after us.
+const LISTEN_ON: Duration = Duration::from_secs(2);
+
+/// How the session was left.
+#[derive(Debug)]
+pub(crate) enum Left {
+    /// The command ended.
+    Exit(Exit),
+    /// The user left, or this process was asked to end.
+    Early(u8),
+    /// Nobody reads our output any more.
+    OutputClosed,
+}
+
+impl Left {
+    /// Says what a person should know, and gives the exit status.
+    pub(crate) fn report(self, name: &str, quiet: bool) -> ExitCode {
+        let status = match self {
+            Left::Exit(Exit::Status(status)) => status,
+            Left::Exit(Exit::Signal(signal)) => {
+                if !quiet {
+                    eprintln!("{name}: the command was ended by the signal {}", sanitize_line(&signal));
+                }
+                128 + number(&signal)
+            }
+            Left::Exit(Exit::NotStarted(status, why)) => {
+                eprintln!("{name}: the host could not start it: {}", sanitize_line(&why));
+                status
+            }
+            Left::Early(status) => status,
+            Left::OutputClosed => 255,
+        };
+        ExitCode::from(status)
+    }
+}
+
+/// The number of the signal that is called `name` here; 0 for one that this system does not have.
+fn number(name: &str) -> u8 {
+    let called = |number: &u8| {
+        nix::sys::signal::Signal::try_from(i32::from(*number))
+            .is_ok_and(|one| one.as_str().strip_prefix("SIG") == Some(name))
+    };
+    name.parse().ok().filter(|number| *number < 128).or_else(|| (1..=64).find(called)).unwrap_or(0)
+}
+
+/// One session.
+pub(crate) struct Client {
+    sender: Sender,
+    receiver: Receiver,
+    outputs: Outputs,
+    input: Input,
+    raw: Option<RawMode>,
+    /// Bytes of each stream that were written and not granted again yet.
+    freed: [(Stream, u32); 2],
+    window: u32,
+    interrupted: bool,
+}
+
+/// Standard input on its way to the host.
+struct Input {
+    pieces: Option<mpsc::Receiver<Vec<u8>>>,
+    escapes: Escapes,
+    waiting: Vec<u8>,
+    ended: bool,
+    credit: u32,
+}
+
+impl Client {
+    /// Takes over a connection; from here on the terminal hands on every key.
+    pub(crate) fn new(connection: Connection, plan: Plan) -> Result<Self> {
+        let told = |cause: io::Error| Error::state(format!("cannot use standard input and output: {}", reason(&cause)));
+        let window = plan.request.window();
+        let escape = plan.escape.filter(|_| plan.raw.is_some());
+        let pieces = if plan.read_stdin { Some(read_stdin().map_err(told)?) } else { None };
+        let input = Input { pieces, escapes: Escapes::new(escape), waiting: Vec::new(), ended: false, credit: window };
+        let outputs = Outputs::new().map_err(told)?;
+        if let Some(raw) = &plan.raw {
+            raw.enter().map_err(told)?;
+        }
+        let (sender, receiver) = connection.split();
+        let freed = [(Stream::Stdout, 0), (Stream::Stderr, 0)];
+        Ok(Client { sender, receiver, outputs, input, raw: plan.raw, freed, window, interrupted: false })
+    }
+
+    /// Serves the session until the command, the user or the connection ends it.
+    pub(crate) async fn run(mut self) -> Result<Left> {
+        let mut signals = Signals::new()?;
+        if self.input.pieces.is_none() {
+            self.end_of_input()?;
+        }
+        let left = self.serve(&mut signals).await;
+        // The terminal first: what is said from here on is for a person.
+        self.raw = None;
+        let left = left?;
+        // The host ends what still runs there when we close; a host that is gone already needs no telling.
+        if self.sender.close().await.is_ok() {
+            self.receiver.drain(LISTEN_ON).await;
+        }
+        Ok(left)
+    }
+
+    async fn serve(&mut self, signals: &mut Signals) -> Result<Left> {
+        let mut exit = None;
+        loop {
+            if self.outputs.is_done()
+                && let Some(exit) = exit.take()
+            {
+                return Ok(Left::Exit(exit));
+            }
+            tokio::select! {
+                record = self.receiver.recv(), if exit.is_none() => {
+                    let record = record?.ok_or_else(|| Error::network("the host closed without saying how the command ended"))?;
+                    match FromHost::decode(&record)? {
+                        FromHost::Stdout(bytes) => self.outputs.write(Stream::Stdout, bytes),
+                        FromHost::Stderr(bytes) => self.outputs.write(Stream::Stderr, bytes),
+                        FromHost::Exit(how) => exit = Some(how),
+                        FromHost::Window(more) => self.input.grant(more)?,
+                    }
+                }
+                written = self.outputs.written() => match written {
+                    Written::Bytes(stream, count) => self.grant(stream, count)?,
+                    Written::Failed(_, cause) if cause.kind() == io::ErrorKind::BrokenPipe => return Ok(Left::OutputClosed),
+                    Written::Failed(stream, cause) => {
+                        let stream = if stream == Stream::Stdout { "output" } else { "error" };
+                        return Err(Error::state(format!("cannot write to standard {stream}: {}", reason(&cause))));
+                    }
+                },
+                piece = self.input.next(), if exit.is_none() && self.sender.pending() < MOST_PENDING => {
+                    if let Some(left) = self.typed(piece)? {
+                        return Ok(left);
+                    }
+                }
+                signal = signals.next() => {
+                    if let Some(left) = self.signalled(signal)? {
+                        return Ok(left);
+                    }
+                }
+                // The host may be gone once it has said how the command ended.
+                driven = self.sender.drive(), if exit.is_none() => driven?,
+            }
+            self.input.pump(&mut self.sender)?;
+        }
+    }
+
+    /// Standard input goes on, or ends.
+    fn typed(&mut self, piece: Option<Vec<u8>>) -> Result<Option<Left>> {
+        let Some(piece) = piece else {
+            self.input.pieces = None;
+            self.end_of_input()?;
+            return Ok(None);
+        };
+        for typed in self.input.escapes.typed(&piece) {
+            match typed {
+                Typed::Send(bytes) => self.input.waiting.extend(bytes),
+                Typed::Leave => return Ok(Some(Left::Early(255))),
+                Typed::Help => self.outputs.write(Stream::Stderr, ESCAPES.as_bytes()),
+                Typed::Suspend => self.suspend()?,
+            }
+        }
+        Ok(None)
+    }
+
+    fn end_of_input(&mut self) -> Result<()> {
+        self.input.ended = true;
+        self.input.pump(&mut self.sender)
+    }
+
+    /// A signal to this process.
+    fn signalled(&mut self, signal: Signalled) -> Result<Option<Left>> {
+        match signal {
+            Signalled::Resized => {
+                if let Some(size) = WindowSize::of(&io::stdin()).or_else(|| WindowSize::of(&io::stdout())) {
+                    push(&mut self.sender, &FromDialer::Resize(size.clamped()))?;
+                }
+                Ok(None)
+            }
+            // Ctrl-C where the terminal is not ours: for the command. Whoever insists leaves it behind.
+            Signalled::Interrupted if !self.interrupted => {
+                self.interrupted = true;
+                push(&mut self.sender, &FromDialer::Signal("INT"))?;
+                Ok(None)
+            }
+            Signalled::Interrupted => Ok(Some(Left::Early(130))),
+            Signalled::Ended => Ok(Some(Left::Early(255))),
+        }
+    }
+
+    /// `~^Z`: gives the terminal back, stops, and goes on when the user says so.
+    fn suspend(&mut self) -> Result<()> {
+        if let Some(raw) = &self.raw {
+            let told = |cause: io::Error| Error::state(format!("cannot use the terminal: {}", reason(&cause)));
+            raw.leave().map_err(told)?;
+            let stopped = nix::sys::signal::raise(nix::sys::signal::Signal::SIGTSTP);
+            stopped.map_err(|cause| told(cause.into()))?;
+            raw.enter().map_err(told)?;
+        }
+        self.signalled(Signalled::Resized).map(drop)
+    }
+
+    /// The host may send again what was written, a quarter of the window at a time.
+    fn grant(&mut self, stream: Stream, count: u32) -> Result<()> {
+        let window = self.window;
+        for (_, freed) in self.freed.iter_mut().filter(|(one, _)| *one == stream) {
+            *freed = freed.saturating_add(count);
+            if *freed >= window / 4 {
+                push(&mut self.sender, &FromDialer::Window(stream, std::mem::take(freed)))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn push(sender: &mut Sender, message: &FromDialer<'_>) -> Result<()> {
+    let (kind, body) = message.encode();
+    sender.push(kind, &[&body])
+}
+
+impl Input {
+    /// The next piece of standard input, once there is credit for it; `None` at its end.
+    async fn next(&mut self) -> Option<Vec<u8>> {
+        match &mut self.pieces {
+            Some(pieces) if self.waiting.is_empty() => pieces.recv().await,
+            _ => std::future::pending().await,
+        }
+    }
+
+    fn grant(&mut self, more: u32) -> Result<()> {
+        self.credit = self.credit.checked_add(more).ok_or_else(|| Error::protocol("a window beyond 4 GiB"))?;
+        Ok(())
+    }
+
+    /// Seals what is waiting, as far as there is credit; and the end, behind the last byte.
+    fn pump(&mut self, sender: &mut Sender) -> Result<()> {
+        let credit = usize::try_from(self.credit).unwrap_or(usize::MAX);
+        let now = self.waiting.len().min(credit);
+        for piece in self.waiting.get(..now).unwrap_or_default().chunks(MAX_BODY_LEN) {
+            sender.push(STDIN, &[piece])?;
+        }
+        self.waiting.drain(..now);
+        self.credit -= u32::try_from(now).unwrap_or(self.credit);
+        if self.ended && self.waiting.is_empty() {
+            self.ended = false;
+            push(sender, &FromDialer::Eof)?;
+        }
+        Ok(())
+    }
+}
+
+/// What this process was told.
+enum Signalled {
+    Resized,
+    Interrupted,
+    Ended,
+}
+
+struct Signals {
+    resized: Signal,
+    interrupted: Signal,
+    ended: Signal,
+    hung_up: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self> {
+        let wait =
+            |kind| signal(kind).map_err(|cause| Error::state(format!("cannot wait for signals: {}", reason(&cause))));
+        Ok(Signals {
+            resized: wait(SignalKind::window_change())?,
+            interrupted: wait(SignalKind::interrupt())?,
+            ended: wait(SignalKind::terminate())?,
+            hung_up: wait(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> Signalled {
+        tokio::select! {
+            _ = self.resized.recv() => Signalled::Resized,
+            _ = self.interrupted.recv() => Signalled::Interrupted,
+            _ = self.ended.recv() => Signalled::Ended,
+            _ = self.hung_up.recv() => Signalled::Ended,
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! Command lines: parse, run, exit. The same options, errors and exit statuses in every program.
+//!
+//! argh reads `--name value` only. What people and other programs write besides, `--name=value`, `-nvalue`, `-abc` and a
+//! lone `-`, is brought into that form first, by argh's own description of the options.
+
+use crate::error::{Error, Kind, Result, reason};
+use crate::identity::IdentityFile;
+use crate::key::KeyPair;
+use crate::seal::Passphrase;
+use argh::{ArgsInfo, CommandInfoWithArgs, FlagInfo, FlagInfoKind, TopLevelCommand};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal};
+use std::ffi::OsString;
+use std::io::{IsTerminal, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+/// Stands for a lone `-`, which argh would take for an option: a private-use character no command line holds by accident.
+const LONE_DASH: &str = "\u{f8ff}-";
+
+/// Runs a program: reads its command line, calls `run`, prints what went wrong, and says how it ended.
+pub fn main<A: TopLevelCommand + ArgsInfo>(name: &str, run: fn(A) -> Result<ExitCode>) -> ExitCode {
+    main_with(name, run, Kind::exit_status)
+}
+
+/// The same for a program that hands on the exit status of a remote command: each failure of its own is 255, as ssh's are.
+pub fn main_of_remote<A: TopLevelCommand + ArgsInfo>(name: &str, run: fn(A) -> Result<ExitCode>) -> ExitCode {
+    main_with(name, run, |_| 255)
+}
+
+fn main_with<A: TopLevelCommand + ArgsInfo>(
+    name: &str,
+    run: fn(A) -> Result<ExitCode>,
+    status: fn(Kind) -> u8,
+) -> ExitCode {
+    crate::sys::protect_memory();
+    let ended = parse::<A>(name, std::env::args_os().skip(1)).and_then(|parsed| match parsed {
+        Parsed::Args(args) => run(args),
+        Parsed::Print(text) => print(&text).map(|()| ExitCode::SUCCESS),
+    });
+    ended.unwrap_or_else(|error| {
+        report(name, &error);
+        ExitCode::from(status(error.kind()))
+    })
+}
+
+/// Prints an error and its hints on standard error, each line with the program's name in front.
+pub fn report(name: &str, error: &Error) {
+    if error.kind() == Kind::ClosedOutput {
+        return;
+    }
+    let mut err = std::io::stderr().lock();
+    // Nobody is left to tell when standard error is gone.
+    let _ = writeln!(err, "{name}: {error}");
+    for hint in error.hints() {
+        let _ = writeln!(err, "{name}: hint: {hint}");
+    }
+}
+
+/// Writes a result to standard output, whole.
+///
+/// # Errors
+/// [`Kind::ClosedOutput`] if the reader is gone, else that it cannot be written.
+pub fn print(text: &str) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|cause| Error::output(&cause))
+}
+
+/// A lone `-` among the positional arguments, as the user wrote it.
+#[must_use]
+pub fn undash(text: &str) -> &str {
+    if text == LONE_DASH { "-" } else { text }
+}
+
+/// Loads an identity: `--identity FILE` or the one in the state directory; asks for its passphrase if it has one, from
+/// `--passphrase-file` or on the terminal.
+///
+/// # Errors
+/// Those of [`IdentityFile::load`], and no terminal to ask on.
+pub fn identity(file: Option<&Path>, passphrase_file: Option<&Path>) -> Result<KeyPair> {
+    let identity = IdentityFile::locate(file)?;
+    let shown = identity.path();
+    identity.load(|| passphrase(passphrase_file, &format!("passphrase for {}: ", shown.display())))
+}
+
+/// A passphrase: the first line of `file`, or what is typed on the terminal without being shown.
+///
+/// # Errors
+/// A file that cannot be read, no terminal, and nothing typed.
+pub fn passphrase(file: Option<&Path>, prompt: &str) -> Result<Passphrase> {
+    let typed = match file {
+        Some(file) => {
+            let text = std::fs::read_to_string(file).map(zeroize::Zeroizing::new);
+            let text = text.map_err(|cause| Error::file("read", file, &cause))?;
+            text.lines().next().unwrap_or_default().to_owned()
+        }
+        None => typed(prompt)?,
+    };
+    let passphrase = Passphrase::new(typed);
+    if passphrase.is_empty() {
+        return Err(Error::usage("the passphrase is empty"));
+    }
+    Ok(passphrase)
+}
+
+/// What is typed on the terminal without being shown.
+fn typed(prompt: &str) -> Result<String> {
+    std::fs::File::open("/dev/tty").map_err(|_| {
+        Error::state("a passphrase is needed, and there is no terminal to ask for it on")
+            .hint("put it into a file that only you may read, and name it: --passphrase-file FILE")
+    })?;
+    // For Ctrl-C, rpassword raises SIGINT while the terminal is still without echo. Held back until the echo is on again,
+    // it ends this process just the same.
+    let interrupt = SigSet::from(Signal::SIGINT);
+    let before = interrupt.thread_swap_mask(SigmaskHow::SIG_BLOCK);
+    let typed = rpassword::prompt_password(prompt);
+    if let Ok(before) = before {
+        let _ = before.thread_set_mask();
+    }
+    typed.map_err(|cause| Error::state(format!("no passphrase was typed: {}", reason(&cause))))
+}
+
+/// Runs `work` to its end on this thread: enough for a client.
+///
+/// # Errors
+/// Those of `work`, and a system without a way to wait.
+pub fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    run_on(&mut tokio::runtime::Builder::new_current_thread(), work)
+}
+
+/// Runs `work` to its end on all processors: for a listener, and for the last bit of speed.
+///
+/// # Errors
+/// As [`block_on`].
+pub fn block_on_all<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    run_on(&mut tokio::runtime::Builder::new_multi_thread(), work)
+}
+
+fn run_on<T>(builder: &mut tokio::runtime::Builder, work: impl Future<Output = Result<T>>) -> Result<T> {
+    let runtime = builder
+        .enable_all()
+        .build()
+        .map_err(|cause| Error::state(format!("cannot start: {}", crate::error::reason(&cause))))?;
+    let done = runtime.block_on(work);
+    // A name that is still being looked up must not hold up the end.
+    runtime.shutdown_background();
+    done
+}
+
+/// Ends when this process is asked to end: SIGTERM, SIGINT or SIGHUP.
+///
+/// # Errors
+/// The signals cannot be waited for.
+pub fn asked_to_end() -> Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let wait = |kind| signal(kind).map_err(|cause| Error::state(format!("cannot wait for signals: {cause}")));
+    let (mut term, mut int, mut hup) =
+        (wait(SignalKind::terminate())?, wait(SignalKind::interrupt())?, wait(SignalKind::hangup())?);
+    Ok(async move {
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = int.recv() => {}
+            _ = hup.recv() => {}
+        }
+    })
+}
+
+/// Whether standard error is a terminal that a person looks at.
+#[must_use]
+pub fn is_watched() -> bool {
+    std::io::stderr().is_terminal()
+}
+
+/// What a command line came to.
+#[derive(Debug, PartialEq, Eq)]
+enum Parsed<A> {
+    Args(A),
+    /// Help or the version: a result, for standard output.
+    Print(String),
+}
+
+fn parse<A: TopLevelCommand + ArgsInfo>(name: &str, args: impl Iterator<Item = OsString>) -> Result<Parsed<A>> {
+    let mut words = Vec::new();
+    for arg in args {
+        let word = arg.into_string().map_err(|arg| {
+            Error::usage(format!("an argument is not UTF-8: {}", arg.to_string_lossy().escape_debug()))
+        })?;
+        words.push(word);
+    }
+    if words.first().is_some_and(|first| first == "--version" || first == "-V") {
+        return Ok(Parsed::Print(format!("{name} {}\n", env!("CARGO_PKG_VERSION"))));
+    }
+    let words = normal_form(&A::get_args_info(), &words)?;
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match A::from_args(&[name], &words) {
+        Ok(args) => Ok(Parsed::Args(args)),
+        Err(early) if early.status.is_ok() => Ok(Parsed::Print(with_version(&early.output))),
+        Err(early) => {
+            let why = early.output.trim_end().split("\n\n").next().unwrap_or_default().replace('\n', " ");
+            Err(Error::usage(lower_first(&why)).hint(format!("'{name} --help' shows the options")))
+        }
+    }
+}
+
+/// argh does not know `--version`; help names it all the same.
+fn with_version(help: &str) -> String {
+    let listed = "  -h, --help        display usage information";
+    help.lines()
+        .map(|line| match line.trim_start().starts_with("-h, --help") {
+            true => format!("{listed}\n  -V, --version     display the version\n"),
+            false => format!("{line}\n"),
+        })
+        .collect()
+}
+
+fn lower_first(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
+}
+
+/// Brings `words` into the form that argh reads.
+fn normal_form(command: &CommandInfoWithArgs, words: &[String]) -> Result<Vec<String>> {
+    let mut out = Vec::new();
+    let mut positionals = 0;
+    let mut rest = words.iter();
+    // From the first word of a list of words that may be anything, such as a remote command, nothing is an option.
+    let greedy_from = command.positionals.iter().position(|one| one.optionality == argh::Optionality::Greedy);
+    while let Some(word) = rest.next() {
+        if greedy_from.is_some_and(|from| positionals >= from) && !word.starts_with('-') || word == "--" {
+            out.push(word.clone());
+            out.extend(rest.cloned());
+            break;
+        }
+        if word == "-" {
+            out.push(LONE_DASH.to_owned());
+            positionals += 1;
+        } else if let Some(long) = word.strip_prefix("--") {
+            let (name, value) = match long.split_once('=') {
+                Some((name, value)) => (name, Some(value.to_owned())),
+                None => (long, None),
+            };
+            let flag = command.flags.iter().find(|flag| flag.long == format!("--{name}"));
+            out.push(format!("--{name}"));
+            match (flag.is_some_and(takes_value), value) {
+                (true, Some(value)) => out.push(value),
+                (true, None) => out.extend(rest.next().cloned()),
+                (false, Some(_)) if flag.is_some() => {
+                    return Err(Error::usage(format!("the option --{name} takes no value")));
+                }
+                _ => {}
+            }
+        } else if let Some(cluster) = word.strip_prefix('-') {
+            expand(command, cluster, &mut rest, &mut out);
+        } else if let Some(sub) = command.commands.iter().find(|sub| sub.name == *word) {
+            out.push(word.clone());
+            out.extend(normal_form(&sub.command, rest.as_slice())?);
+            break;
+        } else {
+            out.push(word.clone());
+            positionals += 1;
+        }
+    }
+    Ok(out)
+}
+
+/// Splits `-abVALUE` into `-a -b VALUE`.
+fn expand(
+    command: &CommandInfoWithArgs,
+    cluster: &str,
+    rest: &mut std::slice::Iter<'_, String>,
+    out: &mut Vec<String>,
+) {
+    let mut letters = cluster.chars();
+    while let Some(letter) = letters.next() {
+        out.push(format!("-{letter}"));
+        let flag = command.flags.iter().find(|flag| flag.short == Some(letter));
+        if flag.is_some_and(takes_value) {
+            match letters.as_str() {
+                "" => out.extend(rest.next().cloned()),
+                value => out.push(value.to_owned()),
+            }
+            break;
+        }
+    }
+}
+
+fn takes_value(flag: &FlagInfo<'_>) -> bool {
+    matches!(flag.kind, FlagInfoKind::Option { .. })
+}

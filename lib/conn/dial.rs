@@ -1,0 +1,122 @@
+//! Dialing: find the host, reach it, and make sure that the key is the one that was meant.
+
+use super::{CONNECT_WITHIN, Connection, HANDSHAKE_WITHIN, KEEPALIVE, Service};
+use crate::addr::{HostPort, PeerAddr};
+use crate::error::{Error, Result, reason};
+use crate::frame::{frame, read_frame};
+use crate::key::KeyPair;
+use crate::noise::{I2_LEN, Initiator, Preface, Transport};
+use crate::seal::Suite;
+use std::time::Duration;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+
+/// How a dial goes about it.
+#[derive(Clone, Copy, Debug)]
+pub struct DialOptions {
+    /// The deadline for finding the host and reaching it by TCP.
+    pub connect_within: Duration,
+    /// The deadline for the whole handshake.
+    pub handshake_within: Duration,
+    /// Silence after which the other end is asked for a sign of life; zero never asks.
+    pub keepalive: Duration,
+    /// Whether our own key may be at the other end.
+    pub allow_self: bool,
+}
+
+impl Default for DialOptions {
+    fn default() -> Self {
+        DialOptions {
+            connect_within: CONNECT_WITHIN,
+            handshake_within: HANDSHAKE_WITHIN,
+            keepalive: KEEPALIVE,
+            allow_self: false,
+        }
+    }
+}
+
+/// Dials `service` of `to` and hands over `request` with the last message of the handshake. The host has not agreed to
+/// anything yet: a refusal comes with the first record.
+///
+/// # Errors
+/// Each names the layer that failed: the name, TCP, or the handshake.
+pub async fn dial(
+    me: &KeyPair,
+    to: &PeerAddr,
+    service: Service,
+    request: &[u8],
+    options: DialOptions,
+) -> Result<Connection> {
+    if to.key == me.public() && !options.allow_self {
+        return Err(Error::usage("that is this side's own key").hint("to dial yourself, say --allow-self"));
+    }
+    let mut socket = tokio::time::timeout(options.connect_within, connect(&to.at, service))
+        .await
+        .map_err(|_| unreachable(&to.at, &format!("no answer within {} s", options.connect_within.as_secs())))??;
+    let keys = tokio::time::timeout(options.handshake_within, handshake(&mut socket, me, to, service, request))
+        .await
+        .map_err(|_| {
+            not_proven(to, service, &format!("no answer within {} s", options.handshake_within.as_secs()))
+        })??;
+    Connection::new(socket, me.public(), to.key, keys, options.keepalive)
+}
+
+async fn connect(at: &HostPort, service: Service) -> Result<TcpStream> {
+    let port = at.port().or(service.port).ok_or_else(|| Error::usage(format!("no port for '{}'", at.host())))?;
+    let found = tokio::net::lookup_host((at.host(), port))
+        .await
+        .map_err(|cause| Error::network(format!("cannot find the host '{}': {}", at.host(), lookup_reason(&cause))))?;
+    let mut failure = unreachable(at, "the name has no address");
+    for address in found {
+        match TcpStream::connect(address).await {
+            Ok(socket) => {
+                // Records are whole when they are written: waiting for more would only delay them.
+                socket.set_nodelay(true).map_err(|cause| unreachable(at, &reason(&cause)))?;
+                return Ok(socket);
+            }
+            Err(cause) => failure = unreachable(at, &reason(&cause)),
+        }
+    }
+    Err(failure)
+}
+
+/// The resolver's reason without the words that only say that it is one.
+fn lookup_reason(cause: &std::io::Error) -> String {
+    let text = reason(cause);
+    text.strip_prefix("failed to lookup address information: ").unwrap_or(&text).to_lowercase()
+}
+
+async fn handshake(
+    socket: &mut TcpStream,
+    me: &KeyPair,
+    to: &PeerAddr,
+    service: Service,
+    request: &[u8],
+) -> Result<Transport> {
+    let preface = Preface::new(Suite::fastest());
+    let (initiator, i1) = Initiator::start(me, &to.key, preface, service.name)?;
+    let lost = |why: &str| not_proven(to, service, why);
+    let first = [&preface.to_bytes()[..], &frame(&i1)?].concat();
+    socket.write_all(&first).await.map_err(|cause| lost(&reason(&cause)))?;
+    let i2 = read_frame(socket, I2_LEN, I2_LEN).await.map_err(|_| lost("it closed without an answer"))?;
+    let (i3, transport) =
+        initiator.read_i2(&i2).map_err(|_| lost("its answer does not prove the key"))?.finish(request)?;
+    socket.write_all(&frame(&i3)?).await.map_err(|cause| lost(&reason(&cause)))?;
+    Ok(transport)
+}
+
+fn unreachable(at: &HostPort, why: &str) -> Error {
+    let error = Error::network(format!("cannot connect to {at}: {why}"));
+    if why == "connection refused" {
+        error.hint("nothing listens there: is the program running on that port?")
+    } else {
+        error
+    }
+}
+
+fn not_proven(to: &PeerAddr, service: Service, why: &str) -> Error {
+    Error::network(format!("handshake with {} at {} failed: {why}", to.key, to.at)).hint(format!(
+        "does the host have that key, and does keywire's '{}' service listen on that port?",
+        service.name
+    ))
+}

@@ -1,0 +1,148 @@
+//! The connection: one TCP connection, one handshake, then records both ways.
+//!
+//! [`dial`] and [`Listener`] make a [`Connection`]; [`Connection::split`] gives its two halves, which share no lock. The
+//! only module that names a socket of ours. keywire-protocol(7), CONNECTION.
+
+mod dial;
+mod gate;
+mod listen;
+mod pulse;
+mod receive;
+mod send;
+
+pub use dial::{DialOptions, dial};
+pub use gate::{Counts, Limits};
+pub use listen::{Incoming, ListenOptions, Listener};
+pub use receive::{Receiver, Record};
+pub use send::Sender;
+
+use crate::error::Result;
+use crate::key::PublicKey;
+use crate::noise::Transport;
+use pulse::Pulse;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpStream;
+
+/// How long a whole handshake may take: far more than three slow round trips, far less than a person waits.
+pub const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
+
+/// How long looking up a host and reaching it by TCP may take.
+pub const CONNECT_WITHIN: Duration = Duration::from_secs(10);
+
+/// How long a connection is silent before the other end is asked for a sign of life.
+pub const KEEPALIVE: Duration = Duration::from_secs(15);
+
+/// Types of records that every service shares; all below belong to the service. keywire-protocol(7), RECORDS.
+pub(crate) mod kind {
+    /// The first type that is not the service's own.
+    pub(crate) const SHARED: u8 = 0xf0;
+    /// Asks for a PONG.
+    pub(crate) const PING: u8 = 0xf0;
+    /// Answers a PING.
+    pub(crate) const PONG: u8 = 0xf1;
+    /// Says why the connection ends: a code and a text.
+    pub(crate) const ERROR: u8 = 0xfe;
+    /// Ends this direction: how many bytes of bodies it carried.
+    pub(crate) const CLOSE: u8 = 0xff;
+}
+
+/// Why one side ends a connection, as it stands in an ERROR record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// The key may not do what it asked for.
+    Refused,
+    /// The request, or what followed it, makes no sense to this side.
+    BadRequest,
+    /// This side cannot do it now.
+    Unavailable,
+    /// This side is going away.
+    ShuttingDown,
+}
+
+impl Reason {
+    const ALL: [Reason; 4] = [Reason::Refused, Reason::BadRequest, Reason::Unavailable, Reason::ShuttingDown];
+
+    /// The byte on the wire.
+    #[must_use]
+    pub fn code(self) -> u8 {
+        match self {
+            Reason::Refused => 1,
+            Reason::BadRequest => 2,
+            Reason::Unavailable => 3,
+            Reason::ShuttingDown => 4,
+        }
+    }
+
+    fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.code() == code)
+    }
+}
+
+/// What is spoken on a connection. Its name is bound into the handshake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Service {
+    /// The name in the prologue.
+    pub name: &'static str,
+    /// The port where an address names none.
+    pub port: Option<u16>,
+}
+
+/// An encrypted connection between two keys that know each other.
+pub struct Connection {
+    peer: PublicKey,
+    channel_binding: [u8; 64],
+    local: SocketAddr,
+    remote: SocketAddr,
+    sender: Sender,
+    receiver: Receiver,
+}
+
+impl Connection {
+    fn new(socket: TcpStream, me: PublicKey, peer: PublicKey, keys: Transport, keepalive: Duration) -> Result<Self> {
+        let told =
+            |cause| crate::error::Error::network(format!("the connection is gone: {}", crate::error::reason(&cause)));
+        let (local, remote) = (socket.local_addr().map_err(told)?, socket.peer_addr().map_err(told)?);
+        let pulse = Arc::new(Pulse::new(keepalive));
+        let (reading, writing) = socket.into_split();
+        Ok(Connection {
+            peer,
+            channel_binding: keys.channel_binding,
+            local,
+            remote,
+            sender: Sender::new(writing, keys.sealer, pulse.clone()),
+            receiver: Receiver::new(reading, keys.opener, pulse, me),
+        })
+    }
+
+    /// The key at the other end, proven by the handshake.
+    #[must_use]
+    pub fn peer(&self) -> PublicKey {
+        self.peer
+    }
+
+    /// The handshake hash: both ends have the same, and no other connection has it.
+    #[must_use]
+    pub fn channel_binding(&self) -> &[u8; 64] {
+        &self.channel_binding
+    }
+
+    /// The other end of the TCP connection.
+    #[must_use]
+    pub fn remote(&self) -> SocketAddr {
+        self.remote
+    }
+
+    /// `REMOTE-ADDRESS PORT LOCAL-ADDRESS PORT`, the value of `KEYWIRE_CONNECTION`; ssh users know the form.
+    #[must_use]
+    pub fn description(&self) -> String {
+        format!("{} {} {} {}", self.remote.ip(), self.remote.port(), self.local.ip(), self.local.port())
+    }
+
+    /// The two directions.
+    #[must_use]
+    pub fn split(self) -> (Sender, Receiver) {
+        (self.sender, self.receiver)
+    }
+}

@@ -1,0 +1,229 @@
+//! The receiving half of a connection.
+
+use super::pulse::Pulse;
+use super::{Reason, kind};
+use crate::error::{Error, Result, reason};
+use crate::frame::{Fields, LENGTH_LEN, MAX_FRAME_LEN};
+use crate::key::PublicKey;
+use crate::record::Opener;
+use crate::seal::TAG_LEN;
+use crate::term::sanitize_line;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::AsyncReadExt;
+use tokio::net::tcp::OwnedReadHalf;
+use tokio::time::Instant;
+
+/// Longest text in an ERROR record.
+pub(super) const MAX_ERROR_TEXT: usize = 1000;
+
+/// Room that a connection has while little comes: a screenful.
+const IDLE_ROOM: usize = 8 << 10;
+
+/// Room that a connection under full load has: some 16 of the largest records, so that one read brings many.
+const FULL_ROOM: usize = 1 << 20;
+
+/// One record of the service's own.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Record<'a> {
+    /// Its type, below 0xF0.
+    pub kind: u8,
+    /// Its body.
+    pub body: &'a [u8],
+}
+
+/// Receives records in order and opens them in place.
+pub struct Receiver {
+    socket: OwnedReadHalf,
+    opener: Opener,
+    buffer: Vec<u8>,
+    /// The part of the buffer that came and was not taken yet.
+    filled: Range<usize>,
+    carried: u64,
+    ended: bool,
+    pulse: Arc<Pulse>,
+    me: PublicKey,
+}
+
+/// What the bytes at hand come to.
+enum Step {
+    Record(u8, Range<usize>),
+    Incomplete,
+    End,
+}
+
+impl Receiver {
+    pub(super) fn new(socket: OwnedReadHalf, opener: Opener, pulse: Arc<Pulse>, me: PublicKey) -> Self {
+        let buffer = vec![0; IDLE_ROOM];
+        Receiver { socket, opener, buffer, filled: 0..0, carried: 0, ended: false, pulse, me }
+    }
+
+    /// The next record, or `None` when the other side has closed its direction in good order. Losing the future loses no
+    /// byte.
+    ///
+    /// # Errors
+    /// The other side ended the connection with an error; or the connection was cut, which is never taken for an end; or
+    /// the other side broke the protocol, or gave no sign of life. Nothing more can be received then.
+    pub async fn recv(&mut self) -> Result<Option<Record<'_>>> {
+        loop {
+            match self.step()? {
+                Step::Record(kind, body) => return Ok(Some(self.record(kind, body))),
+                Step::End => return Ok(None),
+                Step::Incomplete => self.fill().await?,
+            }
+        }
+    }
+
+    /// The next record if all of it is here already.
+    ///
+    /// # Errors
+    /// Those of [`Receiver::recv`].
+    pub fn ready(&mut self) -> Result<Option<Record<'_>>> {
+        match self.step()? {
+            Step::Record(kind, body) => Ok(Some(self.record(kind, body))),
+            Step::End | Step::Incomplete => Ok(None),
+        }
+    }
+
+    fn record(&self, kind: u8, body: Range<usize>) -> Record<'_> {
+        Record { kind, body: self.buffer.get(body).unwrap_or_default() }
+    }
+
+    /// Takes frames off the buffer up to the next record that is the service's own.
+    fn step(&mut self) -> Result<Step> {
+        while !self.ended {
+            let Some(frame) = self.take_frame()? else { return Ok(Step::Incomplete) };
+            self.pulse.hear();
+            let body = frame.start + 1..frame.end - TAG_LEN;
+            let sealed = self.buffer.get_mut(frame).unwrap_or_default();
+            let (kind, text) = self.opener.open(sealed)?;
+            match kind {
+                kind::PING => {
+                    Fields::new(text).end()?;
+                    self.pulse.owe_answer();
+                }
+                kind::PONG => Fields::new(text).end()?,
+                kind::ERROR => return Err(told(text, &self.me)),
+                kind::CLOSE => {
+                    let mut fields = Fields::new(text);
+                    let carried = fields.u64()?;
+                    fields.end()?;
+                    self.end(carried)?;
+                }
+                kind if kind < kind::SHARED => {
+                    self.carried += u64::try_from(body.len()).unwrap_or(u64::MAX);
+                    return Ok(Step::Record(kind, body));
+                }
+                kind => return Err(Error::protocol(format!("a record of the unknown type {kind:#04x}"))),
+            }
+        }
+        Ok(Step::End)
+    }
+
+    /// The place of the next whole frame in the buffer, taken off what is filled.
+    fn take_frame(&mut self) -> Result<Option<Range<usize>>> {
+        let filled = self.buffer.get(self.filled.clone()).unwrap_or_default();
+        let Some((length, rest)) = filled.split_first_chunk::<LENGTH_LEN>() else { return Ok(None) };
+        let length = usize::from(u16::from_be_bytes(*length));
+        if length <= TAG_LEN {
+            return Err(Error::protocol(format!("a record of {length} bytes, too short for its type and tag")));
+        }
+        if rest.len() < length {
+            return Ok(None);
+        }
+        let start = self.filled.start + LENGTH_LEN;
+        self.filled.start = start + length;
+        Ok(Some(start..start + length))
+    }
+
+    /// CLOSE: nothing may be missing, and nothing may follow.
+    fn end(&mut self, carried: u64) -> Result<()> {
+        if carried != self.carried {
+            return Err(Error::protocol(format!("the other side sent {carried} bytes, and {} came", self.carried)));
+        }
+        if !self.filled.is_empty() {
+            return Err(Error::protocol("something follows the close"));
+        }
+        self.ended = true;
+        Ok(())
+    }
+
+    /// Takes and forgets whatever still comes, up to the other side's end, for at most `within`. Closing a socket that
+    /// holds unread bytes resets the connection, and a reset overtakes the last words that were sent.
+    pub async fn drain(mut self, within: Duration) {
+        let drained = async { while matches!(self.socket.read(&mut self.buffer).await, Ok(1..)) {} };
+        // The other side had its time.
+        let _ = tokio::time::timeout(within, drained).await;
+    }
+
+    /// Reads what has come into the buffer, making room first. Losing the future loses no byte.
+    async fn fill(&mut self) -> Result<()> {
+        self.make_room();
+        let since = Instant::now();
+        loop {
+            let free = self.buffer.get_mut(self.filled.end..).unwrap_or_default();
+            let room = free.len();
+            tokio::select! {
+                biased;
+                read = self.socket.read(free) => {
+                    let count = read.map_err(|cause| Error::network(format!("the connection was lost: {}", reason(&cause))))?;
+                    if count == 0 {
+                        return Err(Error::network("the connection was cut: it ended without a close"));
+                    }
+                    self.filled.end += count;
+                    if count == room && self.buffer.len() < FULL_ROOM {
+                        self.buffer.resize(self.buffer.len() * 2, 0);
+                    }
+                    return Ok(());
+                }
+                gone = self.pulse.silent(since) => {
+                    if gone {
+                        return Err(Error::network("the connection was lost: the other side gives no sign of life"));
+                    }
+                    if self.filled.is_empty() && self.buffer.len() > IDLE_ROOM {
+                        self.filled = 0..0;
+                        self.buffer = vec![0; IDLE_ROOM];
+                    }
+                }
+            }
+        }
+    }
+
+    /// Moves what is left to the front when the frame it begins would not fit behind it, and grows for a large one.
+    fn make_room(&mut self) {
+        if self.filled.is_empty() {
+            self.filled = 0..0;
+        }
+        let filled = self.buffer.get(self.filled.clone()).unwrap_or_default();
+        let frame = match filled.split_first_chunk::<LENGTH_LEN>() {
+            Some((length, _)) => LENGTH_LEN + usize::from(u16::from_be_bytes(*length)),
+            None => LENGTH_LEN,
+        };
+        debug_assert!(frame <= LENGTH_LEN + MAX_FRAME_LEN, "two bytes say no more");
+        if self.filled.start + frame > self.buffer.len() || self.filled.end == self.buffer.len() {
+            let length = self.filled.len();
+            self.buffer.copy_within(self.filled.clone(), 0);
+            self.filled = 0..length;
+            if frame > self.buffer.len() {
+                self.buffer.resize(frame, 0);
+            }
+        }
+    }
+}
+
+/// What an ERROR record says.
+fn told(body: &[u8], me: &PublicKey) -> Error {
+    let mut fields = Fields::new(body);
+    let (code, text) = match fields.u8().and_then(|code| Ok((code, fields.text(MAX_ERROR_TEXT)?))) {
+        Ok((code, text)) => (code, sanitize_line(text)),
+        Err(broken) => return broken,
+    };
+    match Reason::from_code(code) {
+        Some(Reason::Refused) => Error::refused(format!("host refused this key ({me}): {text}")),
+        Some(Reason::BadRequest) => Error::protocol(format!("the other side does not understand: {text}")),
+        Some(Reason::Unavailable) => Error::network(format!("the other side cannot: {text}")),
+        Some(Reason::ShuttingDown) => Error::network(format!("the other side is going away: {text}")),
+        None => Error::network(format!("the other side ended the connection (code {code}): {text}")),
+    }
+}

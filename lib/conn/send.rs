@@ -1,0 +1,159 @@
+//! The sending half of a connection.
+
+use super::pulse::{Beat, Pulse};
+use super::{Reason, kind};
+use crate::error::{Error, Result, reason};
+use crate::record::Sealer;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::AsyncWriteExt;
+use tokio::net::tcp::OwnedWriteHalf;
+
+/// Room for records that stays when a connection falls idle.
+const IDLE_ROOM: usize = 4 << 10;
+
+/// How long the last words of a connection may take to leave: the other end may have stopped reading.
+const LAST_WORDS_WITHIN: Duration = Duration::from_secs(5);
+
+/// Seals records and sends them in order.
+///
+/// [`Sender::push`] only seals into a buffer, and [`Sender::flush`] sends the buffer: seal several records, then flush
+/// once. A sender that waits for something else must let the connection's signs of life through: with
+/// [`Sender::while_waiting`], or [`Sender::beat`] in a `select!`.
+pub struct Sender {
+    socket: OwnedWriteHalf,
+    sealer: Sealer,
+    out: Vec<u8>,
+    written: usize,
+    carried: u64,
+    pulse: Arc<Pulse>,
+}
+
+impl Sender {
+    pub(super) fn new(socket: OwnedWriteHalf, sealer: Sealer, pulse: Arc<Pulse>) -> Self {
+        Sender { socket, sealer, out: Vec::new(), written: 0, carried: 0, pulse }
+    }
+
+    /// Seals one record of the service's own; its body is the parts in a row.
+    ///
+    /// # Errors
+    /// A body over [`crate::record::MAX_BODY_LEN`].
+    pub fn push(&mut self, kind: u8, parts: &[&[u8]]) -> Result<()> {
+        debug_assert!(kind < kind::SHARED, "the type {kind:#x} is not the service's own");
+        self.sealer.seal(kind, parts, &mut self.out)?;
+        let body: usize = parts.iter().map(|part| part.len()).sum();
+        self.carried += u64::try_from(body).unwrap_or(u64::MAX);
+        Ok(())
+    }
+
+    /// Sealed bytes that have not left yet.
+    #[must_use]
+    pub fn pending(&self) -> usize {
+        self.out.len() - self.written
+    }
+
+    /// Sends all that was pushed. Losing the future loses no byte.
+    ///
+    /// # Errors
+    /// The connection is gone.
+    pub async fn flush(&mut self) -> Result<()> {
+        while let Some(rest) = self.out.get(self.written..).filter(|rest| !rest.is_empty()) {
+            match self.socket.write(rest).await {
+                Ok(0) => return Err(Error::network("the connection takes no more bytes")),
+                Ok(count) => self.written += count,
+                Err(cause) => return Err(Error::network(format!("the connection was lost: {}", reason(&cause)))),
+            }
+        }
+        self.out.clear();
+        self.written = 0;
+        Ok(())
+    }
+
+    /// Seals one record and sends it.
+    ///
+    /// # Errors
+    /// Those of [`Sender::push`] and [`Sender::flush`].
+    pub async fn send(&mut self, kind: u8, parts: &[&[u8]]) -> Result<()> {
+        self.push(kind, parts)?;
+        self.flush().await
+    }
+
+    /// Waits until a sign of life must be given or asked for, and seals it. Losing the future loses nothing.
+    ///
+    /// # Errors
+    /// Those of sealing.
+    pub async fn beat(&mut self) -> Result<()> {
+        let kind = match self.pulse.beat().await {
+            Beat::Pong => kind::PONG,
+            Beat::Ping => {
+                if self.out.is_empty() && self.out.capacity() > IDLE_ROOM {
+                    self.out = Vec::with_capacity(IDLE_ROOM);
+                }
+                kind::PING
+            }
+        };
+        self.sealer.seal(kind, &[], &mut self.out)
+    }
+
+    /// Sends what was pushed; when there is nothing, waits like [`Sender::beat`]. For a `select!` that must not wait for
+    /// the network alone. Losing the future loses no byte.
+    ///
+    /// # Errors
+    /// The connection is gone.
+    pub async fn drive(&mut self) -> Result<()> {
+        if self.pending() > 0 { self.flush().await } else { self.beat().await }
+    }
+
+    /// Waits for `something`, giving signs of life meanwhile.
+    ///
+    /// # Errors
+    /// The connection is gone.
+    pub async fn while_waiting<T>(&mut self, something: impl Future<Output = T>) -> Result<T> {
+        let mut something = std::pin::pin!(something);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut something => return Ok(done),
+                beat = self.beat() => beat?,
+            }
+            self.flush().await?;
+        }
+    }
+
+    /// Ends this direction in good order: the other side learns that it has everything.
+    ///
+    /// # Errors
+    /// The connection is gone, so nobody knows what arrived.
+    pub async fn close(mut self) -> Result<()> {
+        self.sealer.seal(kind::CLOSE, &[&self.carried.to_be_bytes()], &mut self.out)?;
+        self.last_words().await
+    }
+
+    /// Ends the connection and tells the other side why. The text is for people; it is cut at 1,000 bytes.
+    ///
+    /// # Errors
+    /// The connection is gone.
+    pub async fn fail(mut self, why: Reason, text: &str) -> Result<()> {
+        let mut end = text.len().min(super::receive::MAX_ERROR_TEXT);
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        let text = text.get(..end).unwrap_or_default();
+        self.sealer.seal(kind::ERROR, &[&[why.code()], text.as_bytes()], &mut self.out)?;
+        self.sealer.seal(kind::CLOSE, &[&self.carried.to_be_bytes()], &mut self.out)?;
+        self.last_words().await
+    }
+
+    async fn last_words(&mut self) -> Result<()> {
+        let spoken = async {
+            self.flush().await?;
+            self.socket
+                .shutdown()
+                .await
+                .map_err(|cause| Error::network(format!("the connection was lost: {}", reason(&cause))))
+        };
+        tokio::time::timeout(LAST_WORDS_WITHIN, spoken)
+            .await
+            .map_err(|_| Error::network("the other side has stopped reading"))?
+    }
+}

@@ -1,0 +1,115 @@
+//! Whose shell it is, and what the shell's environment holds: a clean slate, and only what is meant to be there.
+
+use crate::error::{Error, Result};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// Where programs are found until the user's own start-up files say otherwise.
+const PATH: &str = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin";
+
+/// Variables that a dialer may set: how it shows text, and what git asks for. Nothing that changes which code runs.
+const FROM_DIALER: &[&str] = &["LANG", "LANGUAGE", "COLORTERM", "NO_COLOR", "GIT_PROTOCOL"];
+
+/// Longest value that a dialer may set.
+const MAX_VALUE_LEN: usize = 1024;
+
+/// The user whose shell this host gives: the one that it runs as.
+#[derive(Clone, Debug)]
+pub struct Account {
+    /// Login name.
+    pub name: String,
+    /// Home directory.
+    pub home: PathBuf,
+    /// Login shell.
+    pub shell: PathBuf,
+}
+
+impl Account {
+    /// The account that this process runs as.
+    ///
+    /// # Errors
+    /// The user has no entry in the password database.
+    pub fn own() -> Result<Self> {
+        let uid = nix::unistd::geteuid();
+        let found = nix::unistd::User::from_uid(uid).ok().flatten();
+        let user = found.ok_or_else(|| Error::state(format!("no user has the number {uid}")))?;
+        let shell = if user.shell.as_os_str().is_empty() { PathBuf::from("/bin/sh") } else { user.shell };
+        Ok(Account { name: user.name, home: user.dir, shell })
+    }
+}
+
+/// The whole environment of a session.
+#[must_use]
+pub(super) fn environment(
+    account: &Account,
+    asked: &BTreeMap<String, String>,
+    term: Option<&str>,
+    connection: &[(&str, String)],
+) -> BTreeMap<String, String> {
+    let mut env: BTreeMap<String, String> = asked
+        .iter()
+        .filter(|(name, value)| may_set(name) && value.len() <= MAX_VALUE_LEN)
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
+    let mut set = |name: &str, value: String| env.insert(name.to_owned(), value);
+    set("HOME", account.home.to_string_lossy().into_owned());
+    set("USER", account.name.clone());
+    set("LOGNAME", account.name.clone());
+    set("SHELL", account.shell.to_string_lossy().into_owned());
+    set("PATH", PATH.to_owned());
+    if let Some(term) = term {
+        set("TERM", term.to_owned());
+    }
+    for (name, value) in connection {
+        set(name, value.clone());
+    }
+    env
+}
+
+/// Whether a dialer may set the variable `name`.
+fn may_set(name: &str) -> bool {
+    let locale = name.strip_prefix("LC_");
+    FROM_DIALER.contains(&name)
+        || locale.is_some_and(|rest| {
+            (1..=32).contains(&rest.len()) && rest.bytes().all(|b| b.is_ascii_uppercase() || b == b'_')
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dialer_sets_how_text_is_shown_and_nothing_else() {
+        let account = Account { name: "u".into(), home: "/h".into(), shell: "/bin/sh".into() };
+        let hostile = [
+            "LD_PRELOAD",
+            "LD_LIBRARY_PATH",
+            "PATH",
+            "HOME",
+            "SHELL",
+            "BASH_ENV",
+            "ENV",
+            "IFS",
+            "BASH_FUNC_ls%%",
+            "LC_",
+            "LC_ALL=x",
+            "LC_a\n",
+            "PYTHONPATH",
+            "GIT_SSH",
+            "TERM",
+            "KEYWIRE_PEER",
+            "",
+        ];
+        let mut asked: BTreeMap<String, String> =
+            hostile.iter().map(|name| ((*name).to_owned(), "evil".to_owned())).collect();
+        asked.insert("LANG".into(), "C.UTF-8".into());
+        asked.insert("LC_TIME".into(), "de_DE".into());
+        asked.insert("LC_NAME".into(), "x".repeat(MAX_VALUE_LEN + 1));
+        let env = environment(&account, &asked, Some("xterm"), &[("KEYWIRE_PEER", "kw1".into())]);
+        let names: Vec<&str> = env.keys().map(String::as_str).collect();
+        let expected = ["HOME", "KEYWIRE_PEER", "LANG", "LC_TIME", "LOGNAME", "PATH", "SHELL", "TERM", "USER"];
+        assert_eq!(names, expected);
+        assert!(!env.values().any(|value| value == "evil"));
+    }
+}

@@ -1,0 +1,4 @@
+//! What is said on a connection: one file a service, one enum a direction, no input or output.
+
+pub mod pipe;
+pub mod pty;

@@ -1,0 +1,186 @@
+//! The few system calls that Rust has no safe words for. The only module with `unsafe`.
+#![allow(unsafe_code)]
+
+use std::cell::RefCell;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::process::Command;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+/// Keeps other processes of this user from reading our memory (`ptrace`, core dumps): it holds secret keys.
+/// Programs that we start are not affected.
+pub fn protect_memory() {
+    // SAFETY: PR_SET_DUMPABLE takes one integer and touches no memory of ours.
+    unsafe { nix::libc::prctl(nix::libc::PR_SET_DUMPABLE, 0) };
+}
+
+/// Makes `command` the leader of a session and process group of its own, with the terminal on its standard input as
+/// controlling terminal if `terminal` is true, with no file of ours open but 0, 1 and 2, and hung up if this process, or the
+/// thread that starts it, dies.
+pub fn lead_session(command: &mut Command, terminal: bool) {
+    use std::os::unix::process::CommandExt;
+    let lead = move || -> io::Result<()> {
+        // SAFETY: setsid takes no memory.
+        check(unsafe { nix::libc::setsid() })?;
+        if terminal {
+            // SAFETY: TIOCSCTTY takes an integer; 0 is the standard input of the new process.
+            check(unsafe { nix::libc::ioctl(0, nix::libc::TIOCSCTTY, 0) })?;
+        }
+        // The kernel hangs up what has a terminal when its host is killed; this does the same for what has none.
+        // SAFETY: PR_SET_PDEATHSIG takes one integer.
+        check(unsafe { nix::libc::prctl(nix::libc::PR_SET_PDEATHSIG, nix::libc::SIGHUP) })?;
+        // SAFETY: marks descriptors for closing at exec; those that the standard library needs until then stay open.
+        check(unsafe { nix::libc::syscall(nix::libc::SYS_close_range, 3, u32::MAX, nix::libc::CLOSE_RANGE_CLOEXEC) })?;
+        // SAFETY: signal dispositions and the mask are set from constants and an empty set on the stack.
+        unsafe {
+            let mut none = std::mem::MaybeUninit::uninit();
+            check(nix::libc::sigemptyset(none.as_mut_ptr()))?;
+            check(nix::libc::sigprocmask(nix::libc::SIG_SETMASK, none.as_ptr(), std::ptr::null_mut()))?;
+            for signal in [nix::libc::SIGPIPE, nix::libc::SIGHUP, nix::libc::SIGINT, nix::libc::SIGQUIT] {
+                nix::libc::signal(signal, nix::libc::SIG_DFL);
+            }
+        }
+        Ok(())
+    };
+    // SAFETY: `lead` runs between fork and exec and makes only async-signal-safe calls; it allocates nothing.
+    unsafe { command.pre_exec(lead) };
+}
+
+fn check(answer: impl Into<i64>) -> io::Result<()> {
+    if answer.into() < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Rows and columns of the terminal on `fd`.
+///
+/// # Errors
+/// It is no terminal.
+pub fn window_size(fd: &impl AsFd) -> io::Result<(u16, u16)> {
+    let mut size = nix::libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: TIOCGWINSZ writes one winsize into the memory it is given.
+    check(unsafe { nix::libc::ioctl(fd.as_fd().as_raw_fd(), nix::libc::TIOCGWINSZ, &raw mut size) })?;
+    Ok((size.ws_row, size.ws_col))
+}
+
+/// What ends the process that [`guard_terminal`] left watching.
+#[derive(Debug)]
+pub struct TerminalGuard {
+    alive: io::PipeWriter,
+    guard: nix::unistd::Pid,
+}
+
+/// Leaves a child process behind that restores the terminal on `terminal` to what it is now if this process dies without
+/// saying [`TerminalGuard::dismiss`]: even SIGKILL then leaves the terminal as it was. Call it before any thread starts.
+///
+/// # Errors
+/// When the terminal cannot be read, or no process can be made.
+pub fn guard_terminal(terminal: &impl AsFd) -> io::Result<TerminalGuard> {
+    use nix::sys::termios::{SetArg, tcgetattr, tcsetattr};
+    let saved = tcgetattr(terminal)?;
+    let (mut dies, alive) = io::pipe()?;
+    // SAFETY: no other thread runs yet, so the child may do what the parent may.
+    match unsafe { nix::unistd::fork() }? {
+        nix::unistd::ForkResult::Parent { child } => Ok(TerminalGuard { alive, guard: child }),
+        nix::unistd::ForkResult::Child => {
+            drop(alive);
+            // SAFETY: ignoring signals touches no memory. SIGTTOU: we may no longer be in the foreground when we restore.
+            unsafe {
+                use nix::libc::{SIGHUP, SIGINT, SIGPIPE, SIGQUIT, SIGTERM, SIGTSTP, SIGTTOU};
+                for signal in [SIGHUP, SIGINT, SIGPIPE, SIGQUIT, SIGTERM, SIGTSTP, SIGTTOU] {
+                    nix::libc::signal(signal, nix::libc::SIG_IGN);
+                }
+            }
+            let mut word = [0];
+            if matches!(io::Read::read(&mut dies, &mut word), Ok(0)) {
+                let _ = tcsetattr(terminal, SetArg::TCSAFLUSH, &saved);
+            }
+            // SAFETY: ends this process at once, without running the parent's exit handlers a second time.
+            unsafe { nix::libc::_exit(0) }
+        }
+    }
+}
+
+impl TerminalGuard {
+    /// Tells the guard that the terminal is restored, and waits for it to end.
+    pub fn dismiss(mut self) {
+        let _ = io::Write::write_all(&mut self.alive, b"k");
+        let _ = nix::sys::wait::waitpid(self.guard, None);
+    }
+}
+
+/// Most bytes in one read: what one record can carry.
+const ROOM_LEN: usize = 65_518;
+
+/// Another descriptor for what `fd` refers to, closed at exec.
+///
+/// # Errors
+/// `fd` is not open, or there are no more descriptors.
+pub fn duplicate(fd: RawFd) -> io::Result<OwnedFd> {
+    let copy = nix::fcntl::fcntl(fd, nix::fcntl::FcntlArg::F_DUPFD_CLOEXEC(3))?;
+    // SAFETY: the copy was made in the line above, and nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(copy) })
+}
+
+/// A descriptor that can be waited for, such as the master side of a terminal.
+#[derive(Debug)]
+pub struct AsyncFile(AsyncFd<OwnedFd>);
+
+impl AsyncFile {
+    /// Takes `fd` and makes it non-blocking. Needs a running tokio runtime.
+    ///
+    /// # Errors
+    /// A descriptor that cannot be waited for, such as a regular file.
+    pub fn new(fd: OwnedFd) -> io::Result<Self> {
+        use nix::fcntl::{FcntlArg, OFlag, fcntl};
+        let flags = OFlag::from_bits_retain(fcntl(fd.as_raw_fd(), FcntlArg::F_GETFL)?);
+        fcntl(fd.as_raw_fd(), FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
+        // SAFETY: the AsyncFd owns the descriptor, so it stays open for as long as it is registered.
+        unsafe { AsyncFd::register(fd) }.map(AsyncFile).map_err(io::Error::from)
+    }
+
+    /// Waits until there may be something to read, or the end.
+    ///
+    /// # Errors
+    /// The runtime is gone.
+    pub async fn readable(&self) -> io::Result<()> {
+        self.0.readable().await.map(drop)
+    }
+
+    /// Reads at most `most` bytes that are there and hands them to `take`; no bytes are the end. While nothing is there it
+    /// holds no memory, so that a thousand idle sessions cost nothing.
+    ///
+    /// # Errors
+    /// `WouldBlock` when nothing is there, and those of read(2).
+    pub fn try_read<R>(&self, most: usize, take: impl FnOnce(&[u8]) -> R) -> io::Result<R> {
+        thread_local! {
+            static ROOM: RefCell<Vec<u8>> = RefCell::new(vec![0; ROOM_LEN]);
+        }
+        ROOM.with_borrow_mut(|room| {
+            let room = room.get_mut(..most.min(ROOM_LEN)).unwrap_or_default();
+            let count = self.0.try_io(Interest::READABLE, |fd| Ok(nix::unistd::read(fd.as_raw_fd(), room)?))?;
+            Ok(take(room.get(..count).unwrap_or_default()))
+        })
+    }
+
+    /// Waits until something may fit.
+    ///
+    /// # Errors
+    /// The runtime is gone.
+    pub async fn writable(&self) -> io::Result<()> {
+        self.0.writable().await.map(drop)
+    }
+
+    /// Writes what fits.
+    ///
+    /// # Errors
+    /// `WouldBlock` when nothing fits, and those of write(2).
+    pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.try_io(Interest::WRITABLE, |fd| Ok(nix::unistd::write(fd, bytes)?))
+    }
+}
+
+impl AsFd for AsyncFile {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.0.get_ref().as_fd()
+    }
+}

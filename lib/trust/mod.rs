@@ -1,0 +1,103 @@
+//! Trust: what we call a key ([`Peers`]), and what a key may do here ([`Allowlist`]).
+
+mod allow;
+mod peers;
+
+pub use allow::{ALLOW, Allowlist, Expiry, Grant, Right, Rule, check_command, check_root};
+pub use peers::{PEERS, Peer, Peers};
+
+use crate::error::{Error, Result};
+use crate::key::PublicKey;
+use std::time::{Duration, SystemTime};
+
+/// Longest name of a peer: a host label (RFC 1035).
+const MAX_NAME_LEN: usize = 63;
+
+/// Refuses what would not work as a name in a command line, beside a key, before a colon or on a terminal.
+///
+/// # Errors
+/// The reason.
+pub fn check_name(name: &str) -> Result<()> {
+    let wrong = |why: &str| Err(Error::usage(format!("{} cannot be a name: {why}", quoted(name))));
+    if name.is_empty() || name.len() > MAX_NAME_LEN {
+        return wrong("a name has 1 to 63 characters");
+    }
+    if !name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) {
+        return wrong("letters, digits, '-', '_' and '.' may stand in one");
+    }
+    if name.starts_with(['-', '.']) {
+        return wrong("it must not start with '-' or '.'");
+    }
+    if looks_like_key(name) {
+        return wrong("it looks like a key");
+    }
+    Ok(())
+}
+
+/// Whether `text` was meant as a key, well formed or not.
+#[must_use]
+pub fn looks_like_key(text: &str) -> bool {
+    let lower = text.to_ascii_lowercase();
+    lower.starts_with("kwsecret1") || (lower.starts_with("kw1") && lower.len() >= 40)
+}
+
+/// Reads a key from a command line.
+///
+/// # Errors
+/// A slip in it is a wrong command line (exit status 2), whatever is wrong with it.
+pub fn parse_key(text: &str) -> Result<PublicKey> {
+    text.parse().map_err(|wrong: Error| {
+        let told = Error::usage(format!("{}: {wrong}", quoted(text)));
+        wrong.hints().iter().fold(told, |told, hint| told.hint(hint))
+    })
+}
+
+/// What the user wrote, for an error; a secret key is not repeated.
+fn quoted(text: &str) -> String {
+    match text.to_ascii_lowercase().contains("kwsecret1") {
+        true => "'kwsecret1...'".to_owned(),
+        false => format!("'{}'", text.escape_debug()),
+    }
+}
+
+/// The last second that RFC 3339 can write, in seconds since 1970: 9999-12-31T23:59:59Z.
+const LAST_SECOND: u64 = 253_402_300_799;
+
+/// `now` in state files: RFC 3339, UTC, whole seconds. A clock that is beyond what that can write is taken to its edge.
+#[must_use]
+pub fn timestamp(now: SystemTime) -> String {
+    let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let since = since.min(Duration::from_secs(LAST_SECOND));
+    humantime::format_rfc3339_seconds(SystemTime::UNIX_EPOCH + since).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_not_work_as_a_name_is_refused() {
+        let key = crate::key::KeyPair::generate().unwrap().public().to_string();
+        let long = "a".repeat(64);
+        for name in ["", "-a", ".a", "a b", "a@b", "a:b", "a/b", "\u{e4}", "a\n", &long, &key, &key.to_uppercase()] {
+            assert!(check_name(name).is_err(), "{name:?}");
+        }
+        for name in ["a", "A-b_c.d", "7", "kw1", &"a".repeat(63)] {
+            assert!(check_name(name).is_ok(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_secret_key_in_the_wrong_place_is_not_repeated() {
+        for wrong in [check_name("kwsecret1qqq").unwrap_err(), parse_key("KWSECRET1QQQ").unwrap_err()] {
+            assert!(!wrong.to_string().to_lowercase().contains("qqq"), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_clock_gone_wild_still_gives_a_timestamp() {
+        let (day, ages) = (Duration::from_secs(86_400), Duration::from_secs(1 << 40));
+        assert_eq!(timestamp(SystemTime::UNIX_EPOCH - day), "1970-01-01T00:00:00Z");
+        assert_eq!(timestamp(SystemTime::UNIX_EPOCH + ages), "9999-12-31T23:59:59Z");
+    }
+}

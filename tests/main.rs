@@ -1,0 +1,9 @@
+//! All tests that need a process, a socket or a file: one module a program, and one for what crosses them.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::as_conversions, missing_docs)]
+
+mod keygen;
+mod layers;
+mod manpages;
+mod peers;
+mod sandbox;
+mod state;
