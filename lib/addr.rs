@@ -6,7 +6,7 @@ use std::fmt;
 use std::str::FromStr;
 
 /// Longest host name that DNS can carry (RFC 1035 section 2.3.4, as text).
-const MAX_HOST_LEN: usize = 253;
+pub const MAX_HOST_LEN: usize = 253;
 
 /// `HOST:PORT`, `[V6]:PORT`, or either without a port where the service has a default.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -44,7 +44,8 @@ impl FromStr for HostPort {
             Some(rest) => {
                 let (host, after) =
                     rest.split_once(']').ok_or_else(|| bad_address(text, "the bracket is not closed"))?;
-                if host.parse::<std::net::Ipv6Addr>().is_err() && !host.contains('%') {
+                let address = host.split_once('%').map_or(host, |(address, _zone)| address);
+                if address.parse::<std::net::Ipv6Addr>().is_err() {
                     return Err(bad_address(text, "brackets are for IPv6 addresses"));
                 }
                 match after.strip_prefix(':') {
@@ -117,8 +118,10 @@ impl FromStr for PeerAddr {
         let (key, at) = text
             .split_once('@')
             .ok_or_else(|| Error::usage(format!("not an address: '{text}' has no '@'")).hint("write KEY@HOST:PORT"))?;
+        // The text is not repeated: it may hold a secret key by mistake.
         let key = key.parse().map_err(|wrong: Error| {
-            wrong.hints().iter().fold(Error::usage(format!("in '{text}': {wrong}")), |told, hint| told.hint(hint))
+            let told = Error::usage(format!("in an address KEY@HOST:PORT: {wrong}"));
+            wrong.hints().iter().fold(told, |told, hint| told.hint(hint))
         })?;
         Ok(PeerAddr { key, at: at.parse()? })
     }
@@ -147,8 +150,20 @@ mod tests {
 
     #[test]
     fn what_is_no_address_is_refused_with_its_reason() {
-        for text in ["", ":1", "::1", "::1:22", "[::1", "[::1]22", "[host]:1", "host:", "host:x", "host:65536", "a b:1"]
-        {
+        for text in [
+            "",
+            ":1",
+            "::1",
+            "::1:22",
+            "[::1",
+            "[::1]22",
+            "[host]:1",
+            "[x%y]:1",
+            "host:",
+            "host:x",
+            "host:65536",
+            "a b:1",
+        ] {
             assert!(text.parse::<HostPort>().is_err(), "{text}");
         }
         let why = "::1:22".parse::<HostPort>().unwrap_err().to_string();

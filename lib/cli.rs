@@ -193,7 +193,10 @@ fn parse<A: TopLevelCommand + ArgsInfo>(name: &str, args: impl Iterator<Item = O
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match A::from_args(&[name], &words) {
         Ok(args) => Ok(Parsed::Args(args)),
-        Err(early) if early.status.is_ok() => Ok(Parsed::Print(with_version(&early.output))),
+        Err(early) if early.status.is_ok() => {
+            let of_program = words.first().is_some_and(|first| first.starts_with('-'));
+            Ok(Parsed::Print(if of_program { with_version(&early.output) } else { early.output }))
+        }
         Err(early) => {
             let why = early.output.trim_end().split("\n\n").next().unwrap_or_default().replace('\n', " ");
             Err(Error::usage(lower_first(&why)).hint(format!("'{name} --help' shows the options")))

@@ -29,7 +29,7 @@ pub fn line<T: Serialize + ?Sized>(value: &T) -> Result<String> {
 /// Writes `value` for people: indented, with a line end.
 ///
 /// # Errors
-/// As [`line`].
+/// As [`line()`].
 pub fn pretty<T: Serialize + ?Sized>(value: &T) -> Result<String> {
     serde_json::to_string_pretty(value)
         .map(|text| text + "\n")

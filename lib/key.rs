@@ -36,9 +36,7 @@ impl PublicKey {
         if !is_canonical(&bytes) {
             return Err(Error::no("not a canonical key: one key would have two names"));
         }
-        // Any secret will do: a low-order point gives zero with every one of them (RFC 7748 section 6.1).
-        let probe = StaticSecret::from([0x55; KEY_LEN]);
-        if !probe.diffie_hellman(&Point::from(bytes)).was_contributory() {
+        if LOW_ORDER.contains(&bytes) {
             return Err(Error::no("a low-order point: nobody's key, and anyone could pass for it"));
         }
         Ok(PublicKey(bytes))
@@ -89,7 +87,10 @@ impl FromStr for PublicKey {
             return Err(Error::no("not a key: mixed upper and lower case"));
         }
         if lower.len() != KEY_TEXT_LEN {
-            return Err(Error::no(format!("not a key: {} characters instead of {KEY_TEXT_LEN}", lower.len())));
+            return Err(Error::no(format!(
+                "not a key: {} characters instead of {KEY_TEXT_LEN}",
+                lower.chars().count()
+            )));
         }
         if let Some((at, odd)) = lower.char_indices().skip(3).find(|(_, c)| !DATA_CHARS.contains(*c)) {
             return Err(Error::no(format!(
@@ -101,7 +102,12 @@ impl FromStr for PublicKey {
         }
         let parsed = CheckedHrpstring::new::<Bech32m>(&lower)
             .map_err(|_| Error::no("not a key: the checksum does not match, so at least one character is wrong"))?;
-        PublicKey::from_bytes(&parsed.byte_iter().collect::<Vec<u8>>())
+        let key = PublicKey::from_bytes(&parsed.byte_iter().collect::<Vec<u8>>())?;
+        // 52 characters carry four bits more than a key has; only zeros may stand there, or a key would have 16 names.
+        if key.to_string() != lower {
+            return Err(Error::no("not a key: bits beyond its end are set"));
+        }
+        Ok(key)
     }
 }
 
@@ -117,6 +123,25 @@ impl<'de> serde::Deserialize<'de> for PublicKey {
         text.parse().map_err(serde::de::Error::custom)
     }
 }
+
+/// The points of order 1, 2, 4 and 8 in their canonical form, on the curve and on its twist: with them X25519 gives zero
+/// whatever the secret is (RFC 7748 section 6.1).
+const LOW_ORDER: [[u8; KEY_LEN]; 5] = [
+    [0; KEY_LEN],
+    [1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+    [
+        0xe0, 0xeb, 0x7a, 0x7c, 0x3b, 0x41, 0xb8, 0xae, 0x16, 0x56, 0xe3, 0xfa, 0xf1, 0x9f, 0xc4, 0x6a, 0xda, 0x09,
+        0x8d, 0xeb, 0x9c, 0x32, 0xb1, 0xfd, 0x86, 0x62, 0x05, 0x16, 0x5f, 0x49, 0xb8, 0x00,
+    ],
+    [
+        0x5f, 0x9c, 0x95, 0xbc, 0xa3, 0x50, 0x8c, 0x24, 0xb1, 0xd0, 0xb1, 0x55, 0x9c, 0x83, 0xef, 0x5b, 0x04, 0x44,
+        0x5c, 0xc4, 0x58, 0x1c, 0x8e, 0x86, 0xd8, 0x22, 0x4e, 0xdd, 0xd0, 0x9f, 0x11, 0x57,
+    ],
+    [
+        0xec, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+        0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f,
+    ],
+];
 
 /// The 32 characters that carry data in bech32 (BIP 173).
 const DATA_CHARS: &str = "qpzry9x8gf2tvdw0s3jn54khce6mua7l";
@@ -252,6 +277,24 @@ mod tests {
     }
 
     #[test]
+    fn bits_behind_the_key_do_not_give_it_another_name() {
+        let text = alice().public().to_string();
+        let data: String = text[3..54].chars().collect();
+        let last = DATA_CHARS.find(&text[54..55]).unwrap();
+        for padding in 1..16 {
+            // The same key with other padding, and a checksum that fits.
+            let changed = DATA_CHARS.as_bytes()[last | padding] as char;
+            let fields = format!("{data}{changed}");
+            let values = fields.chars().map(|c| bech32::Fe32::from_char(c).unwrap());
+            let other: String = bech32::primitives::iter::Fe32IterExt::with_checksum::<Bech32m>(values, &PUBLIC_PREFIX)
+                .chars()
+                .collect();
+            assert_ne!(other, text);
+            assert!(other.parse::<PublicKey>().unwrap_err().to_string().contains("beyond its end"), "{other}");
+        }
+    }
+
+    #[test]
     fn the_seven_low_order_points_and_their_aliases_are_refused() {
         let eight = "e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800";
         let other_eight = "5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157";
@@ -264,6 +307,14 @@ mod tests {
             assert!(PublicKey::from_bytes(&point).is_err(), "{point:?}");
             let alias: Vec<u8> = point.iter().enumerate().map(|(at, b)| if at == 31 { b | 0x80 } else { *b }).collect();
             assert!(PublicKey::from_bytes(&alias).is_err(), "{alias:?}");
+        }
+    }
+
+    #[test]
+    fn the_listed_low_order_points_give_zero_with_any_secret() {
+        for point in LOW_ORDER {
+            let secret = StaticSecret::from([0x55; KEY_LEN]);
+            assert!(!secret.diffie_hellman(&Point::from(point)).was_contributory(), "{point:?}");
         }
     }
 

@@ -51,6 +51,25 @@ fn check(answer: impl Into<i64>) -> io::Result<()> {
     if answer.into() < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
+/// Makes a TCP connection end with a reset, and not in good order, when its last descriptor is closed.
+///
+/// # Errors
+/// It is no TCP connection.
+pub fn reset_when_closed(socket: &impl AsFd) -> io::Result<()> {
+    let linger = nix::libc::linger { l_onoff: 1, l_linger: 0 };
+    let length = nix::libc::socklen_t::try_from(size_of_val(&linger)).map_err(io::Error::other)?;
+    // SAFETY: SO_LINGER reads one linger from the memory it is given, and its length is that of one.
+    check(unsafe {
+        nix::libc::setsockopt(
+            socket.as_fd().as_raw_fd(),
+            nix::libc::SOL_SOCKET,
+            nix::libc::SO_LINGER,
+            (&raw const linger).cast(),
+            length,
+        )
+    })
+}
+
 /// Rows and columns of the terminal on `fd`.
 ///
 /// # Errors

@@ -21,8 +21,11 @@ const SECOND: &str = "a second one, mit ümlaut";
 /// Runs kw-keygen to its end. Whatever a test is about, no secret key may be seen.
 fn keygen(user: &User, args: &[&str]) -> Done {
     let done = user.run("kw-keygen", args);
-    let seen = format!("{}{}", done.stdout, done.stderr).to_lowercase();
-    assert!(!seen.contains("kwsecret1") && !seen.contains(FIRST) && !seen.contains(SECOND), "{done:?}");
+    // An error may name the prefix of a secret key in the place of one, and no more.
+    let seen = format!("{}{}", done.stdout, done.stderr).to_lowercase().replace("'kwsecret1...'", "");
+    for secret in ["kwsecret1", ALICE_SECRET.trim_start_matches("kwsecret1"), FIRST, SECOND] {
+        assert!(!seen.contains(secret), "{done:?}");
+    }
     done
 }
 
@@ -179,7 +182,9 @@ fn a_damaged_identity_is_named_and_left_as_it_is() {
         (whole.replace(ALICE, ALICE_SECRET), "cannot be used"),
         (whole.replace(ALICE_SECRET, &ALICE_SECRET.replace("wurk", "wurq")), "secret"),
         (whole.replace(ALICE, BOB), "the secret of another"),
-        (whole.replace('}', ", \"more\": 1}"), "more"),
+        (whole.replace('}', ", \"more\": 1}"), "damaged"),
+        (whole.replace(": 1,", &format!(": \"{ALICE_SECRET}\",")), "damaged"),
+        (whole.replace("\"secret\"", &format!("\"{ALICE_SECRET}\"")), "damaged"),
     ];
     for (text, problem) in cases {
         let user = user_with(&text);

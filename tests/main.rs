@@ -1,9 +1,22 @@
 //! All tests that need a process, a socket or a file: one module a program, and one for what crosses them.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::as_conversions, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    missing_docs,
+    unreachable_pub
+)]
 
 mod keygen;
 mod layers;
 mod manpages;
+mod peer;
 mod peers;
+mod pipe;
+mod protocol;
+mod pty;
 mod sandbox;
 mod state;
+mod terminal;

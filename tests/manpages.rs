@@ -84,7 +84,7 @@ fn the_introduction_names_every_program_and_every_page() {
         let (page, section) = name.rsplit_once('.').unwrap();
         if name != "keywire.7" {
             assert!(
-                introduction.contains(&format!(".Xr {page} {section}")),
+                introduction.contains(&format!("Xr {page} {section}")),
                 "keywire(7) does not name {page}({section})"
             );
         }

@@ -159,14 +159,14 @@ impl Done {
 /// A program that runs beside the test; it is killed when the test ends.
 pub struct Running {
     pub child: Child,
-    out: BufReader<ChildStdout>,
+    out: Option<BufReader<ChildStdout>>,
 }
 
 impl Running {
     /// Starts `command` with its standard input and output in our hands.
     pub fn start(command: &mut Command) -> Self {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        let out = BufReader::new(child.stdout.take().unwrap());
+        let out = child.stdout.take().map(BufReader::new);
         Running { child, out }
     }
 
@@ -181,7 +181,7 @@ impl Running {
     /// The next line it prints, without its end; waits for it.
     pub fn line(&mut self) -> String {
         let mut line = String::new();
-        self.out.read_line(&mut line).unwrap();
+        self.out.as_mut().unwrap().read_line(&mut line).unwrap();
         line.trim_end_matches('\n').to_owned()
     }
 
@@ -191,11 +191,16 @@ impl Running {
         line.strip_prefix("listening ").unwrap_or_else(|| panic!("no address in {line:?}")).to_owned()
     }
 
+    /// Reads no more of what it prints, and lets it know.
+    pub fn close_output(&mut self) {
+        self.out = None;
+    }
+
     /// Closes its standard input and reads what it prints until its end.
     pub fn finish(mut self) -> (ExitStatus, Vec<u8>) {
         drop(self.child.stdin.take());
         let mut rest = Vec::new();
-        self.out.read_to_end(&mut rest).unwrap();
+        self.out.take().unwrap().read_to_end(&mut rest).unwrap();
         (self.child.wait().unwrap(), rest)
     }
 

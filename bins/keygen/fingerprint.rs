@@ -22,5 +22,9 @@ pub(crate) fn digits(keys: &[PublicKey]) -> Vec<String> {
         hash.update(key.as_bytes());
     }
     let number = |bytes: &[u8]| bytes.iter().fold(0, |sum: u64, byte| sum << 8 | u64::from(*byte));
-    hash.finalize().chunks_exact(GROUP_BYTES).take(GROUPS).map(|group| format!("{:05}", number(group) % 100_000)).collect()
+    hash.finalize()
+        .chunks_exact(GROUP_BYTES)
+        .take(GROUPS)
+        .map(|group| format!("{:05}", number(group) % 100_000))
+        .collect()
 }

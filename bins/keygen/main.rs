@@ -85,7 +85,8 @@ fn fingerprint(options: &Fingerprint) -> Result<()> {
     if options.json {
         return print_json(&json!({ "keys": keys, "fingerprint": digits.join(" ") }));
     }
-    let lines: Vec<String> = digits.chunks(fingerprint::GROUPS_IN_A_LINE).map(|groups| groups.join(" ") + "\n").collect();
+    let lines: Vec<String> =
+        digits.chunks(fingerprint::GROUPS_IN_A_LINE).map(|groups| groups.join(" ") + "\n").collect();
     cli::print(&lines.concat())
 }
 

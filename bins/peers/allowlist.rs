@@ -92,16 +92,18 @@ pub(crate) fn deny(args: &Deny, now: SystemTime) -> Result<()> {
     let left = Allowlist::update(&store, |list| {
         let key = whose(&args.peer, &peers, list)?;
         let Some(rule) = list.rule(&key) else {
-            return Err(Error::no(format!("nothing is allowed to {} here", args.peer)).hint("'kw-peers rules' shows who may do what"));
+            return Err(Error::no(format!("nothing is allowed to {} here", args.peer))
+                .hint("'kw-peers rules' shows who may do what"));
         };
         let mut left = rule.clone();
         left.rights.retain(|right| !rights.is_empty() && !rights.contains(right));
         for right in rights {
             refuse_to_pretend(&args.peer, right, rule, &left)?;
         }
-        match left.rights.is_empty() {
-            true => drop(list.remove(&key)),
-            false => *list.rule_mut(key) = left.clone(),
+        if left.rights.is_empty() {
+            list.remove(&key);
+        } else {
+            *list.rule_mut(key) = left.clone();
         }
         Ok(left)
     })?;
@@ -130,11 +132,13 @@ fn refuse_to_pretend(who: &str, right: Right, before: &Rule, after: &Rule) -> Re
 /// where the address book no longer knows it: that can only take rights away.
 fn whose(text: &str, peers: &Peers, list: &Allowlist) -> Result<PublicKey> {
     peers.resolve_key(text).or_else(|unknown| {
-        let mut named = list.rules().iter().filter(|rule| rule.name.as_deref().is_some_and(|name| name.eq_ignore_ascii_case(text)));
+        let mut named =
+            list.rules().iter().filter(|rule| rule.name.as_deref().is_some_and(|name| name.eq_ignore_ascii_case(text)));
         match (named.next(), named.next()) {
             (Some(rule), None) if !looks_like_key(text) => Ok(rule.key),
             (Some(_), Some(_)) => {
-                Err(Error::no(format!("several rules have the name '{text}'")).hint("'kw-peers rules' shows their keys"))
+                Err(Error::no(format!("several rules have the name '{text}'"))
+                    .hint("'kw-peers rules' shows their keys"))
             }
             _ => Err(unknown),
         }
@@ -145,7 +149,9 @@ pub(crate) fn rules(args: &Rules, now: SystemTime) -> Result<()> {
     let store = Store::home()?;
     let (peers, list) = (Peers::load(&store)?, Allowlist::load(&store)?);
     if args.json {
-        return cli::print(&json::pretty(&list.rules().iter().map(|rule| fields(rule, &peers, now)).collect::<Vec<_>>())?);
+        return cli::print(&json::pretty(
+            &list.rules().iter().map(|rule| fields(rule, &peers, now)).collect::<Vec<_>>(),
+        )?);
     }
     if list.rules().is_empty() {
         say("the allowlist is empty: nobody may do anything here; 'kw-peers allow NAME RIGHT' changes that");
@@ -153,7 +159,14 @@ pub(crate) fn rules(args: &Rules, now: SystemTime) -> Result<()> {
     let rows: Vec<_> = list
         .rules()
         .iter()
-        .map(|rule| [name_of(rule, &peers).unwrap_or("-").to_owned(), rule.key.to_string(), rights_of(rule, ","), limits_of(rule, now).join("  ")])
+        .map(|rule| {
+            [
+                name_of(rule, &peers).unwrap_or("-").to_owned(),
+                rule.key.to_string(),
+                rights_of(rule, ","),
+                limits_of(rule, now).join("  "),
+            ]
+        })
         .collect();
     cli::print(&table::align(&rows))
 }

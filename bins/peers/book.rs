@@ -16,13 +16,16 @@ use std::time::SystemTime;
 pub(crate) fn add(args: &Add, now: SystemTime) -> Result<()> {
     let (key, addresses) = key_and_addresses(&args.keys)?;
     let text = args.note.as_deref().unwrap_or_default();
-    let peer = Peers::update(&Store::home()?, |peers| {
-        peers.add(&args.name, key, &addresses, text, now).cloned()
-    })?;
-    say(&format!("{} is {}{}", peer.name, peer.key, match peer.addresses.is_empty() {
-        true => ", without an address".to_owned(),
-        false => format!(" at {}", addresses_of(&peer)),
-    }));
+    let peer = Peers::update(&Store::home()?, |peers| peers.add(&args.name, key, &addresses, text, now).cloned())?;
+    say(&format!(
+        "{} is {}{}",
+        peer.name,
+        peer.key,
+        match peer.addresses.is_empty() {
+            true => ", without an address".to_owned(),
+            false => format!(" at {}", addresses_of(&peer)),
+        }
+    ));
     // A missing or sealed identity is no reason to complain here; the programs that need it do.
     let own = IdentityFile::locate(None).and_then(|file| file.public());
     if own.is_ok_and(|(own, _)| own == key) {
@@ -42,7 +45,9 @@ fn key_and_addresses(words: &[String]) -> Result<(PublicKey, Vec<HostPort>)> {
         };
         addresses.extend(at);
         if *key.get_or_insert(found) != found {
-            return Err(Error::usage("the keys differ: one name stands for one key").hint("add each under its own name"));
+            return Err(
+                Error::usage("the keys differ: one name stands for one key").hint("add each under its own name")
+            );
         }
     }
     let key = key.ok_or_else(|| Error::usage("no key is given").hint("kw-peers add NAME KEY@HOST:PORT"))?;
@@ -57,7 +62,8 @@ pub(crate) fn list(args: &List) -> Result<()> {
     if peers.list().is_empty() {
         say("the address book is empty; 'kw-peers add NAME KEY@HOST:PORT' puts a peer into it");
     }
-    let rows: Vec<_> = peers.list().iter().map(|peer| [peer.name.clone(), peer.key.to_string(), addresses_of(peer)]).collect();
+    let rows: Vec<_> =
+        peers.list().iter().map(|peer| [peer.name.clone(), peer.key.to_string(), addresses_of(peer)]).collect();
     cli::print(&table::align(&rows))
 }
 
@@ -92,7 +98,8 @@ fn find<'a>(peers: &'a Peers, text: &str) -> Result<&'a Peer> {
     }
     let key = parse_key(text)?;
     peers.with_key(&key).ok_or_else(|| {
-        Error::no(format!("{} is not in the address book", key.short())).hint(format!("kw-peers add NAME {key}@HOST:PORT"))
+        Error::no(format!("{} is not in the address book", key.short()))
+            .hint(format!("kw-peers add NAME {key}@HOST:PORT"))
     })
 }
 

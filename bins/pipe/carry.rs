@@ -1,161 +1,194 @@
 //! Carries bytes between a local end and a connection, in both directions at once, to the end of both.
+//!
+//! Each direction ends with an EOF. CLOSE follows when this side has done its part: its EOF is sent, and what came is
+//! delivered, or a command that did not want more has ended. So a CLOSE from the other side says that nothing was lost, and
+//! everything else is said with an ERROR.
 
-use crate::local::Local;
-use keywire::conn::{Connection, Receiver, Sender};
-use keywire::error::{Error, Kind, Result, reason};
+use crate::local::{End, Local, LocalKind};
+use crate::threads::{Reading, Writing, is_full, read_pieces, write_pieces};
+use keywire::conn::{Connection, Reason, Receiver, Sender};
+use keywire::error::{Error, Result};
 use keywire::proto::pipe::{DATA, EOF, Message};
 use keywire::record::MAX_BODY_LEN;
-use std::io::{self, Read, Write};
+use std::io;
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
-/// Bytes in one piece between a thread and the connection: enough that neither waits for the other often.
-const PIECE: usize = 16 * MAX_BODY_LEN;
-
-/// Pieces on their way between a thread and the connection: fewer than 4 make them wait for each other.
-const PIECES: usize = 4;
-
-/// How long the peer may take to close after us.
+/// How long the peer may take to close after us, and what came before an error may take to be written.
 const LISTEN_ON: Duration = Duration::from_secs(5);
 
-/// Carries until both directions have ended in good order.
+/// What ended a pipe before its end.
+enum Fault {
+    /// The peer or the way to it: there is nobody to tell.
+    Peer(Error),
+    /// This side, for the reason that the peer is given.
+    Own(Reason, Error),
+}
+
+impl Fault {
+    fn own(error: Error) -> Self {
+        Fault::Own(Reason::Unavailable, error)
+    }
+}
+
+/// Carries until both directions have ended in good order, or `stop` ends.
 ///
 /// # Errors
-/// The connection was cut, the peer stopped reading, or the local end failed.
-pub(crate) async fn carry(connection: Connection, local: Local) -> Result<()> {
+/// The connection was cut, the peer could not deliver what was sent, the local end failed, or it is time to stop.
+pub(crate) async fn carry(connection: Connection, local: Local, stop: impl Future<Output = ()>) -> Result<()> {
+    let Local { reader, writer, mut end } = local;
     let (mut sender, mut receiver) = connection.split();
-    let (mut read, write) = (read_pieces(local.reader), write_pieces(local.writer));
-    let (told_done, done) = oneshot::channel();
-    let carried = tokio::try_join!(
-        async {
-            send(&mut sender, &mut read).await?;
-            // The other direction may go on for long.
-            sender.while_waiting(done).await.map(drop)
-        },
-        async {
-            receive(&mut receiver, write).await?;
-            // Whoever waited has ended with an error of its own.
-            let _ = told_done.send(());
-            Ok(())
-        },
-    );
-    let outcome = match carried {
-        Ok(_) => {
-            sender.close().await?;
-            match receiver.recv().await? {
-                None => Ok(()),
-                Some(_) => Err(Error::protocol("bytes after the end of the stream")),
-            }
+    let (mut read, mut write) = (read_pieces(reader)?, write_pieces(writer)?);
+    let carried = tokio::select! {
+        carried = both(&mut sender, &mut receiver, &mut read, &mut write, &mut end) => carried,
+        () = stop => Err(Fault::Own(Reason::ShuttingDown, Error::network("kw-pipe was asked to end"))),
+    };
+    match carried {
+        Ok(last) => {
+            let closed = sender.close().await;
+            let heard = match last {
+                // The peer has said that it is done, and may be gone.
+                Last::Ours => Ok(()),
+                // It may take its time to deliver what it has.
+                Last::Theirs(Wait::Long) => closed.and(closing(&mut receiver).await),
+                // The command is gone: what still comes is nobody's.
+                Last::Theirs(Wait::Short) => {
+                    receiver.drain(LISTEN_ON).await;
+                    closed
+                }
+            };
+            end.finish().await;
+            heard
         }
-        Err(error) => {
-            // In good order as far as we are concerned: what was received is complete, and no more is wanted.
-            if sender.close().await.is_ok() && error.kind() == Kind::ClosedOutput {
-                receiver.drain(LISTEN_ON).await;
-            }
+        Err(fault) => {
+            // Before anything local could take this for an end in good order.
+            end.cut();
+            drop(read);
+            let written = async {
+                // Whoever reads gets what came. It may have stopped reading.
+                let _ = tokio::time::timeout(LISTEN_ON, write.conclude()).await;
+            };
+            let told = async {
+                match fault {
+                    Fault::Peer(error) => error,
+                    Fault::Own(why, error) => {
+                        // It may be gone before it knows why.
+                        if sender.fail(why, &error.to_string()).await.is_ok() {
+                            receiver.drain(LISTEN_ON).await;
+                        }
+                        error
+                    }
+                }
+            };
+            let ((), error, ()) = tokio::join!(written, told, end.finish());
             Err(error)
         }
+    }
+}
+
+/// Who still has to close.
+enum Last {
+    /// The peer has closed.
+    Ours,
+    /// The peer has not closed yet.
+    Theirs(Wait),
+}
+
+/// How long the peer's close is worth waiting for.
+enum Wait {
+    Short,
+    Long,
+}
+
+async fn both(
+    sender: &mut Sender,
+    receiver: &mut Receiver,
+    read: &mut Reading,
+    write: &mut Writing,
+    end: &mut End,
+) -> std::result::Result<Last, Fault> {
+    let local = end.kind();
+    let (tell_done, done) = oneshot::channel();
+    let mut receiving = std::pin::pin!(async {
+        receive(receiver, write, local).await?;
+        // Whoever waited has ended with a fault of its own.
+        let _ = tell_done.send(());
+        closing(receiver).await.map_err(Fault::Peer)
+    });
+    let sending = async {
+        send(sender, read, local).await?;
+        if local.ends_alone() {
+            sender.while_waiting(end.ended()).await.map_err(Fault::Peer)?.map_err(Fault::own)
+        } else {
+            // The other direction may go on for long.
+            sender.while_waiting(done).await.map(drop).map_err(Fault::Peer)
+        }
     };
-    local.end.end();
-    outcome
+    tokio::select! {
+        biased;
+        received = &mut receiving => received.map(|()| Last::Ours),
+        sent = sending => sent.map(|()| Last::Theirs(if local.ends_alone() { Wait::Short } else { Wait::Long })),
+    }
 }
 
 /// Local bytes to the peer, then the end.
-async fn send(sender: &mut Sender, read: &mut Pieces) -> Result<()> {
-    while let Some(piece) = sender.while_waiting(read.full.recv()).await? {
-        let piece = piece.map_err(|cause| Error::state(format!("cannot read the input: {}", reason(&cause))))?;
-        for body in piece.chunks(MAX_BODY_LEN) {
-            sender.push(DATA, &[body])?;
+async fn send(sender: &mut Sender, read: &mut Reading, local: LocalKind) -> std::result::Result<(), Fault> {
+    while let Some(piece) = sender.while_waiting(read.next()).await.map_err(Fault::Peer)? {
+        let piece = piece.map_err(|cause| Fault::own(local.cannot("read", &cause)))?;
+        for body in piece.bytes().chunks(MAX_BODY_LEN) {
+            sender.push(DATA, &[body]).map_err(Fault::own)?;
         }
-        sender.flush().await?;
-        // The reading thread may have reached its end.
-        let _ = read.empty.send(piece);
+        sender.flush().await.map_err(Fault::Peer)?;
+        read.give_back(piece);
     }
-    sender.send(EOF, &[]).await
+    sender.send(EOF, &[]).await.map_err(Fault::Peer)
 }
 
-/// The peer's bytes to the local end, up to its EOF.
-async fn receive(receiver: &mut Receiver, write: Writing) -> Result<()> {
-    let Writing { full, mut empty, outcome } = write;
-    let mut piece = Vec::new();
-    let mut ended = false;
-    while !ended {
-        let mut record = receiver.recv().await?;
-        // All that is here already, up to a whole piece, before the next system call.
-        while let Some(found) = record {
-            match Message::decode(&found)? {
-                Message::Data(bytes) => piece.extend_from_slice(bytes),
-                Message::Eof => ended = true,
-            }
-            record = if ended || piece.len() >= PIECE { None } else { receiver.ready()? };
-        }
-        if piece.is_empty() && !ended {
-            return Err(Error::network("the peer closed before the end of its stream: it reads no more"));
-        }
-        if !piece.is_empty() && full.send(piece).await.is_err() {
+/// The peer's bytes to the local end, up to its EOF, and until they are written there.
+async fn receive(receiver: &mut Receiver, write: &mut Writing, local: LocalKind) -> std::result::Result<(), Fault> {
+    let (mut more, mut wanted) = (true, true);
+    while more {
+        let mut piece = write.room();
+        let taken = tokio::select! {
+            biased;
+            taken = take(receiver, &mut piece) => taken,
+            () = write.ended(), if wanted => Ok(true),
+        };
+        more = *taken.as_ref().unwrap_or(&false);
+        // What came before a fault is delivered too. No bytes are nothing to write.
+        wanted = wanted && if piece.is_empty() { write.takes_more() } else { write.give(piece).await };
+        taken?;
+        if !wanted && !local.ends_alone() {
             break;
         }
-        piece = empty.try_recv().unwrap_or_default();
     }
-    drop(full);
-    outcome.await.unwrap_or(Ok(())).map_err(|cause| Error::output(&cause))
-}
-
-/// Pieces that a thread has read, and empty ones on their way back to it.
-struct Pieces {
-    full: mpsc::Receiver<io::Result<Vec<u8>>>,
-    empty: mpsc::UnboundedSender<Vec<u8>>,
-}
-
-fn read_pieces(mut reader: Box<dyn Read + Send>) -> Pieces {
-    let (give, full) = mpsc::channel(PIECES);
-    let (empty, mut again) = mpsc::unbounded_channel::<Vec<u8>>();
-    std::thread::spawn(move || {
-        loop {
-            let mut piece = again.try_recv().unwrap_or_default();
-            piece.resize(PIECE, 0);
-            let read = match reader.read(&mut piece) {
-                Ok(0) => break,
-                Ok(count) => {
-                    piece.truncate(count);
-                    Ok(piece)
-                }
-                Err(cause) if cause.kind() == io::ErrorKind::Interrupted => continue,
-                Err(cause) => Err(cause),
-            };
-            let failed = read.is_err();
-            if give.blocking_send(read).is_err() || failed {
-                break;
-            }
+    match write.conclude().await {
+        // A command may end before it has read everything: that is for the command to say.
+        Err(cause) if !(local.ends_alone() && cause.kind() == io::ErrorKind::BrokenPipe) => {
+            Err(Fault::own(local.cannot("write", &cause)))
         }
-    });
-    Pieces { full, empty }
+        _ => Ok(()),
+    }
 }
 
-/// Pieces for a thread to write, empty ones on their way back, and what became of it all.
-struct Writing {
-    full: mpsc::Sender<Vec<u8>>,
-    empty: mpsc::UnboundedReceiver<Vec<u8>>,
-    outcome: oneshot::Receiver<io::Result<()>>,
-}
-
-fn write_pieces(mut writer: Box<dyn Write + Send>) -> Writing {
-    let (full, mut take) = mpsc::channel::<Vec<u8>>(PIECES);
-    let (again, empty) = mpsc::unbounded_channel();
-    let (tell, outcome) = oneshot::channel();
-    std::thread::spawn(move || {
-        let mut result = Ok(());
-        while let Some(mut piece) = take.blocking_recv() {
-            result = writer.write_all(&piece).and_then(|()| writer.flush());
-            if result.is_err() {
-                break;
-            }
-            piece.clear();
-            // The connection may be over.
-            let _ = again.send(piece);
+/// Appends all that is here already to `piece`, but waits for the first of it; `false` at the end of the stream.
+async fn take(receiver: &mut Receiver, piece: &mut Vec<u8>) -> std::result::Result<bool, Fault> {
+    let early = || Fault::Peer(Error::network("the peer closed before the end of its stream"));
+    let mut record = Some(receiver.recv().await.map_err(Fault::Peer)?.ok_or_else(early)?);
+    while let Some(found) = record {
+        match Message::decode(&found).map_err(|error| Fault::Own(Reason::BadRequest, error))? {
+            Message::Data(bytes) => piece.extend_from_slice(bytes),
+            Message::Eof => return Ok(false),
         }
-        // The end of the stream comes before the word that all is written.
-        drop(writer);
-        let _ = tell.send(result);
-    });
-    Writing { full, empty, outcome }
+        record = if is_full(piece) { None } else { receiver.ready().map_err(Fault::Peer)? };
+    }
+    Ok(true)
+}
+
+/// The peer's CLOSE after its EOF.
+async fn closing(receiver: &mut Receiver) -> Result<()> {
+    match receiver.recv().await? {
+        None => Ok(()),
+        Some(_) => Err(Error::protocol("something follows the end of the stream")),
+    }
 }

@@ -1,16 +1,23 @@
-//! The local end of a pipe: standard input and output, a command, or a TCP connection. All are read and written by plain
-//! blocking calls on threads of their own, which is the fastest way to move bytes here.
+//! The local end of a pipe: standard input and output, a command, or a TCP connection.
 
+use crate::command::Running;
 use keywire::error::{Error, Result, reason};
+use keywire::sys;
 use nix::fcntl::{FcntlArg, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::os::fd::{AsFd, AsRawFd};
-use std::process::{Child, Command, Stdio};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// Room asked for in a pipe, in bytes: fewer changes between two processes.
 const PIPE_ROOM: i32 = 1 << 20;
+
+/// How often a write to a TCP connection that is not read looks whether there is still a reason to wait.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// What is read from, what is written to, and how to end both.
 pub(crate) struct Local {
@@ -19,97 +26,197 @@ pub(crate) struct Local {
     pub(crate) end: End,
 }
 
-/// Keeps what the two streams belong to.
+/// What the two streams belong to.
 pub(crate) enum End {
     /// Standard input and output: they end with the process.
     Stdio,
     /// A command of ours.
-    Command(Child),
-    /// A TCP connection.
-    Tcp(TcpStream),
+    Command(Running),
+    /// A TCP connection, and whether it must not end in good order.
+    Tcp(TcpStream, Arc<AtomicBool>),
+}
+
+/// Which of them it is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LocalKind {
+    Stdio,
+    Command,
+    Tcp,
+}
+
+impl LocalKind {
+    /// Whether it is over when it says so, whatever the peer still sends.
+    pub(crate) fn ends_alone(self) -> bool {
+        self == LocalKind::Command
+    }
+
+    /// A failure to `read` or to `write`.
+    pub(crate) fn cannot(self, verb: &str, cause: &io::Error) -> Error {
+        match (self, verb) {
+            (LocalKind::Stdio, "write") => Error::output(cause),
+            (LocalKind::Stdio, _) => Error::state(format!("cannot {verb} standard input: {}", reason(cause))),
+            (LocalKind::Command, _) => Error::state(format!("cannot {verb} a pipe of the command: {}", reason(cause))),
+            (LocalKind::Tcp, _) => Error::network(format!("the TCP connection was lost: {}", reason(cause))),
+        }
+    }
 }
 
 impl Local {
     /// Standard input, unless there is to be none, and standard output.
     pub(crate) fn stdio(no_stdin: bool) -> Result<Self> {
         let told = |cause: io::Error| Error::state(format!("cannot use standard input and output: {}", reason(&cause)));
-        let own = |stream: &dyn AsFd| stream.as_fd().try_clone_to_owned().map(File::from);
+        let own = |stream: &dyn AsFd| stream.as_fd().try_clone_to_owned().map(Patient::new);
         let (stdin, stdout) = (own(&io::stdin()).map_err(told)?, own(&io::stdout()).map_err(told)?);
-        for stream in [&stdin, &stdout] {
-            // What is no pipe, or may have no more room, works as it is.
-            let _ = fcntl(stream.as_raw_fd(), FcntlArg::F_SETPIPE_SZ(PIPE_ROOM));
-        }
+        // Whoever reads standard output sees its end when ours is dropped, and not only when this process ends.
+        let nothing = File::options().write(true).open("/dev/null").map_err(told)?;
+        nix::unistd::dup2(nothing.as_raw_fd(), io::stdout().as_raw_fd()).map_err(|cause| told(cause.into()))?;
         let reader: Box<dyn Read + Send> = if no_stdin { Box::new(io::empty()) } else { Box::new(stdin) };
         Ok(Local { reader, writer: Box::new(stdout), end: End::Stdio })
     }
 
-    /// A command for /bin/sh, told who is at the other end.
+    /// A command for /bin/sh, with `about` in its environment.
     pub(crate) fn command(line: &str, about: &[(&str, String)]) -> Result<Self> {
-        let mut command = Command::new("/bin/sh");
-        command.arg("-c").arg(line).envs(about.iter().map(|(name, value)| (name, value)));
-        keywire::sys::lead_session(&mut command, false);
-        let started = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
-        let mut child = started.map_err(|cause| Error::state(format!("cannot start /bin/sh: {}", reason(&cause))))?;
-        match (child.stdin.take(), child.stdout.take()) {
-            (Some(stdin), Some(stdout)) => {
-                Ok(Local { reader: Box::new(stdout), writer: Box::new(stdin), end: End::Command(child) })
-            }
-            _ => Err(Error::state("a command without pipes")),
-        }
+        let (running, stdin, stdout) = Running::start(line, about)?;
+        let (reader, writer) = (Box::new(Patient::new(stdout)), Box::new(Patient::new(stdin)));
+        Ok(Local { reader, writer, end: End::Command(running) })
     }
 
     /// A TCP connection.
     pub(crate) fn tcp(socket: TcpStream) -> Result<Self> {
-        let told = |cause: io::Error| Error::network(format!("the TCP connection is gone: {}", reason(&cause)));
+        let told = |cause: io::Error| LocalKind::Tcp.cannot("use", &cause);
         socket.set_nodelay(true).map_err(told)?;
-        let (reader, writer) = (socket.try_clone().map_err(told)?, socket.try_clone().map_err(told)?);
-        Ok(Local { reader: Box::new(reader), writer: Box::new(HalfOpen(writer)), end: End::Tcp(socket) })
+        socket.set_write_timeout(Some(LOOK_EVERY)).map_err(told)?;
+        let cut = Arc::new(AtomicBool::new(false));
+        let reader = Box::new(socket.try_clone().map_err(told)?);
+        let writer = Box::new(HalfOpen { socket: socket.try_clone().map_err(told)?, cut: cut.clone() });
+        Ok(Local { reader, writer, end: End::Tcp(socket, cut) })
     }
 }
 
-/// A TCP connection's sending half: dropping it tells the other end that no more comes.
-struct HalfOpen(TcpStream);
+impl End {
+    pub(crate) fn kind(&self) -> LocalKind {
+        match self {
+            End::Stdio => LocalKind::Stdio,
+            End::Command(_) => LocalKind::Command,
+            End::Tcp(..) => LocalKind::Tcp,
+        }
+    }
 
-impl Write for HalfOpen {
+    /// Waits until a command has ended; nothing else ends alone. Losing the future loses nothing.
+    ///
+    /// # Errors
+    /// It failed: whoever sent to it must know.
+    pub(crate) async fn ended(&mut self) -> Result<()> {
+        match self {
+            End::Command(running) => running.ended().await,
+            End::Stdio | End::Tcp(..) => Ok(()),
+        }
+    }
+
+    /// Makes sure that nothing takes what follows for an end in good order: a command is hung up before its input ends, and
+    /// a TCP connection will be reset.
+    pub(crate) fn cut(&self) {
+        match self {
+            End::Stdio => {}
+            End::Command(running) => running.hang_up(),
+            End::Tcp(socket, cut) => {
+                cut.store(true, Ordering::Release);
+                // If it cannot be reset it is gone already.
+                let _ = sys::reset_when_closed(socket);
+                let _ = socket.shutdown(Shutdown::Read);
+            }
+        }
+    }
+
+    /// Ends what is left: a command that still runs, a TCP connection that is still read.
+    pub(crate) async fn finish(self) {
+        match self {
+            End::Stdio => {}
+            End::Command(running) => running.finish().await,
+            End::Tcp(socket, cut) => {
+                if !cut.load(Ordering::Acquire) {
+                    // The other end may have closed already.
+                    let _ = socket.shutdown(Shutdown::Both);
+                }
+            }
+        }
+    }
+}
+
+/// A pipe, file or terminal. Whoever shares it with us may have made it non-blocking: then we wait here.
+struct Patient(File);
+
+impl Patient {
+    fn new(stream: OwnedFd) -> Self {
+        // What is no pipe, or may have no more room, works as it is.
+        let _ = fcntl(stream.as_raw_fd(), FcntlArg::F_SETPIPE_SZ(PIPE_ROOM));
+        Patient(File::from(stream))
+    }
+
+    fn wait(&self, what: PollFlags) -> io::Result<()> {
+        poll(&mut [PollFd::new(self.0.as_fd(), what)], PollTimeout::NONE)?;
+        Ok(())
+    }
+}
+
+impl Read for Patient {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.0.read(into) {
+                Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => self.wait(PollFlags::POLLIN)?,
+                done => return done,
+            }
+        }
+    }
+}
+
+impl Write for Patient {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(bytes)
+        loop {
+            match self.0.write(bytes) {
+                Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => self.wait(PollFlags::POLLOUT)?,
+                done => return done,
+            }
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
+        Ok(())
+    }
+}
+
+/// A TCP connection's sending half: dropping it tells the other end that no more comes, unless it was cut.
+struct HalfOpen {
+    socket: TcpStream,
+    cut: Arc<AtomicBool>,
+}
+
+impl HalfOpen {
+    fn is_cut(&self) -> bool {
+        self.cut.load(Ordering::Acquire)
+    }
+}
+
+impl Write for HalfOpen {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        loop {
+            match self.socket.write(bytes) {
+                Err(cause) if cause.kind() == io::ErrorKind::WouldBlock && !self.is_cut() => {}
+                done => return done,
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
 impl Drop for HalfOpen {
     fn drop(&mut self) {
-        // The other end may have closed already.
-        let _ = self.0.shutdown(Shutdown::Write);
-    }
-}
-
-impl End {
-    /// Ends what is left: a command is hung up if it still runs, a TCP connection closed. Unblocks whoever reads from it.
-    pub(crate) fn end(self) {
-        match self {
-            End::Stdio => {}
-            End::Command(mut child) => {
-                if !matches!(child.try_wait(), Ok(Some(_))) {
-                    hang_up(&child);
-                }
-                // It must not stay behind as a zombie, however long it takes to go.
-                std::thread::spawn(move || child.wait());
-            }
-            End::Tcp(socket) => {
-                let _ = socket.shutdown(Shutdown::Both);
-            }
+        if !self.is_cut() {
+            // The other end may have closed already.
+            let _ = self.socket.shutdown(Shutdown::Write);
         }
-    }
-}
-
-/// SIGHUP for the command and all that it started.
-fn hang_up(child: &Child) {
-    if let Ok(group) = i32::try_from(child.id()) {
-        // It may have ended since.
-        let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(-group), nix::sys::signal::Signal::SIGHUP);
     }
 }

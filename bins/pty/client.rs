@@ -76,10 +76,17 @@ pub(crate) struct Client {
     outputs: Outputs,
     input: Input,
     raw: Option<RawMode>,
-    /// Bytes of each stream that were written and not granted again yet.
-    freed: [(Stream, u32); 2],
+    stdout: Window,
+    stderr: Window,
     window: u32,
     interrupted: bool,
+}
+
+/// How far the host may go on with one stream before more of it was written here.
+struct Window {
+    left: u32,
+    /// Bytes that were written and not granted again yet.
+    freed: u32,
 }
 
 /// Standard input on its way to the host.
@@ -104,8 +111,8 @@ impl Client {
             raw.enter().map_err(told)?;
         }
         let (sender, receiver) = connection.split();
-        let freed = [(Stream::Stdout, 0), (Stream::Stderr, 0)];
-        Ok(Client { sender, receiver, outputs, input, raw: plan.raw, freed, window, interrupted: false })
+        let [stdout, stderr] = [0, 0].map(|freed| Window { left: window, freed });
+        Ok(Client { sender, receiver, outputs, input, raw: plan.raw, stdout, stderr, window, interrupted: false })
     }
 
     /// Serves the session until the command, the user or the connection ends it.
@@ -137,8 +144,14 @@ impl Client {
                 record = self.receiver.recv(), if exit.is_none() => {
                     let record = record?.ok_or_else(|| Error::network("the host closed without saying how the command ended"))?;
                     match FromHost::decode(&record)? {
-                        FromHost::Stdout(bytes) => self.outputs.write(Stream::Stdout, bytes),
-                        FromHost::Stderr(bytes) => self.outputs.write(Stream::Stderr, bytes),
+                        FromHost::Stdout(bytes) => {
+                            self.stdout.take(bytes)?;
+                            self.outputs.write(Stream::Stdout, bytes);
+                        }
+                        FromHost::Stderr(bytes) => {
+                            self.stderr.take(bytes)?;
+                            self.outputs.write(Stream::Stderr, bytes);
+                        }
                         FromHost::Exit(how) => exit = Some(how),
                         FromHost::Window(more) => self.input.grant(more)?,
                     }
@@ -225,13 +238,25 @@ impl Client {
 
     /// The host may send again what was written, a quarter of the window at a time.
     fn grant(&mut self, stream: Stream, count: u32) -> Result<()> {
-        let window = self.window;
-        for (_, freed) in self.freed.iter_mut().filter(|(one, _)| *one == stream) {
-            *freed = freed.saturating_add(count);
-            if *freed >= window / 4 {
-                push(&mut self.sender, &FromDialer::Window(stream, std::mem::take(freed)))?;
-            }
+        let window = match stream {
+            Stream::Stdout => &mut self.stdout,
+            Stream::Stderr => &mut self.stderr,
+        };
+        window.freed = window.freed.saturating_add(count);
+        if window.freed >= self.window / 4 {
+            let more = std::mem::take(&mut window.freed);
+            window.left = window.left.saturating_add(more);
+            push(&mut self.sender, &FromDialer::Window(stream, more))?;
         }
+        Ok(())
+    }
+}
+
+impl Window {
+    /// Bytes from the host, which must be within what was granted: they wait in memory until they are written.
+    fn take(&mut self, bytes: &[u8]) -> Result<()> {
+        let left = u32::try_from(bytes.len()).ok().and_then(|count| self.left.checked_sub(count));
+        self.left = left.ok_or_else(|| Error::protocol("more output than was granted"))?;
         Ok(())
     }
 }

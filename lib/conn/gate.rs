@@ -36,16 +36,16 @@ pub struct Counts {
 }
 
 /// Penalty for a handshake that fails: a mistake, or a scan.
-pub(super) const FAILED: Duration = Duration::from_secs(2);
+pub const FAILED: Duration = Duration::from_secs(2);
 /// Penalty for a handshake that is not finished in time.
-pub(super) const STALLED: Duration = Duration::from_secs(5);
+pub const STALLED: Duration = Duration::from_secs(5);
 /// Penalty for a key that is not allowed what it asks for.
-pub(super) const REFUSED: Duration = Duration::from_secs(5);
+pub const REFUSED: Duration = Duration::from_secs(5);
 
 /// Penalties below this are only remembered: a person may mistype a few times.
-const ENFORCED_FROM: Duration = Duration::from_secs(15);
+pub const ENFORCED_FROM: Duration = Duration::from_secs(15);
 /// Penalties grow up to this.
-const LONGEST: Duration = Duration::from_secs(600);
+pub const LONGEST: Duration = Duration::from_secs(600);
 /// Sources that are remembered; beyond that the one whose penalty ends first is forgotten.
 const MOST_SOURCES: usize = 4096;
 

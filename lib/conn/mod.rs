@@ -1,6 +1,6 @@
 //! The connection: one TCP connection, one handshake, then records both ways.
 //!
-//! [`dial`] and [`Listener`] make a [`Connection`]; [`Connection::split`] gives its two halves, which share no lock. The
+//! [`dial()`] and [`Listener`] make a [`Connection`]; [`Connection::split`] gives its two halves, which share no lock. The
 //! only module that names a socket of ours. keywire-protocol(7), CONNECTION.
 
 mod dial;
@@ -11,9 +11,13 @@ mod receive;
 mod send;
 
 pub use dial::{DialOptions, dial};
-pub use gate::{Counts, Limits};
+pub use gate::{
+    Counts, ENFORCED_FROM as PENALTY_ENFORCED_FROM, FAILED as PENALTY_FAILED, LONGEST as PENALTY_LONGEST, Limits,
+    REFUSED as PENALTY_REFUSED, STALLED as PENALTY_STALLED,
+};
 pub use listen::{Incoming, ListenOptions, Listener};
-pub use receive::{Receiver, Record};
+pub use pulse::MISSED as KEEPALIVE_MISSED;
+pub use receive::{MAX_ERROR_TEXT, Receiver, Record};
 pub use send::Sender;
 
 use crate::error::Result;
@@ -35,20 +39,34 @@ pub const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 pub const KEEPALIVE: Duration = Duration::from_secs(15);
 
 /// Types of records that every service shares; all below belong to the service. keywire-protocol(7), RECORDS.
-pub(crate) mod kind {
+///
+/// | type | message | body |
+/// |------|---------|------|
+/// | 0xF0 | `PING`  | empty: asks for a PONG |
+/// | 0xF1 | `PONG`  | empty: answers a PING |
+/// | 0xFE | `ERROR` | code u8, text of at most 1,000 bytes: why the sender ends the connection |
+/// | 0xFF | `CLOSE` | bytes u64: the sum of the bodies of the service's own records in this direction; it ends here |
+pub mod kind {
     /// The first type that is not the service's own.
-    pub(crate) const SHARED: u8 = 0xf0;
+    pub const SHARED: u8 = 0xf0;
     /// Asks for a PONG.
-    pub(crate) const PING: u8 = 0xf0;
+    pub const PING: u8 = 0xf0;
     /// Answers a PING.
-    pub(crate) const PONG: u8 = 0xf1;
+    pub const PONG: u8 = 0xf1;
     /// Says why the connection ends: a code and a text.
-    pub(crate) const ERROR: u8 = 0xfe;
+    pub const ERROR: u8 = 0xfe;
     /// Ends this direction: how many bytes of bodies it carried.
-    pub(crate) const CLOSE: u8 = 0xff;
+    pub const CLOSE: u8 = 0xff;
 }
 
 /// Why one side ends a connection, as it stands in an ERROR record.
+///
+/// | code | name            | meaning |
+/// |------|-----------------|---------|
+/// | 1    | `REFUSED`       | the key may not do what it asked for |
+/// | 2    | `BAD_REQUEST`   | the request, or what followed it, makes no sense to this side |
+/// | 3    | `UNAVAILABLE`   | this side cannot do it now |
+/// | 4    | `SHUTTING_DOWN` | this side is going away |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
     /// The key may not do what it asked for.

@@ -6,7 +6,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 /// Intervals without a sign of life after which the other end counts as gone.
-const MISSED: u32 = 3;
+pub const MISSED: u32 = 3;
 
 /// What the two halves of a connection know together about the other end.
 pub(super) struct Pulse {
@@ -77,14 +77,36 @@ impl Pulse {
         }
     }
 
-    /// Waits one interval; `true` if the other end has been silent for so long, while we listened since `since`, that it
-    /// counts as gone.
-    pub(super) async fn silent(&self, since: Instant) -> bool {
+    /// What the receiving half needs to notice that nothing comes.
+    pub(super) fn silence(&self) -> Silence {
+        Silence { interval: self.interval, missed: 0, next: Instant::now() + self.interval }
+    }
+}
+
+/// Counts the intervals in which the receiving half listened and nothing came. Time in which it did not listen, because
+/// whoever reads from it was busy or this process was stopped, counts as one at the most.
+pub(super) struct Silence {
+    interval: Duration,
+    missed: u32,
+    next: Instant,
+}
+
+impl Silence {
+    /// Something came.
+    pub(super) fn broken(&mut self) {
+        self.missed = 0;
+        self.next = Instant::now() + self.interval;
+    }
+
+    /// Waits for the end of an interval; `true` if the other end has been silent for so long that it counts as gone. Losing
+    /// the future loses nothing.
+    pub(super) async fn lasts(&mut self) -> bool {
         if self.interval.is_zero() {
             return std::future::pending().await;
         }
-        tokio::time::sleep(self.interval).await;
-        let heard = self.start + Duration::from_millis(self.heard.load(Ordering::Relaxed));
-        heard.max(since).elapsed() >= self.interval * MISSED
+        tokio::time::sleep_until(self.next).await;
+        self.missed += 1;
+        self.next = Instant::now() + self.interval;
+        self.missed >= MISSED
     }
 }

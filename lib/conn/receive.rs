@@ -1,6 +1,6 @@
 //! The receiving half of a connection.
 
-use super::pulse::Pulse;
+use super::pulse::{Pulse, Silence};
 use super::{Reason, kind};
 use crate::error::{Error, Result, reason};
 use crate::frame::{Fields, LENGTH_LEN, MAX_FRAME_LEN};
@@ -13,10 +13,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::net::tcp::OwnedReadHalf;
-use tokio::time::Instant;
 
 /// Longest text in an ERROR record.
-pub(super) const MAX_ERROR_TEXT: usize = 1000;
+pub const MAX_ERROR_TEXT: usize = 1000;
 
 /// Room that a connection has while little comes: a screenful.
 const IDLE_ROOM: usize = 8 << 10;
@@ -41,9 +40,20 @@ pub struct Receiver {
     /// The part of the buffer that came and was not taken yet.
     filled: Range<usize>,
     carried: u64,
-    ended: bool,
+    state: State,
+    silence: Silence,
     pulse: Arc<Pulse>,
     me: PublicKey,
+}
+
+/// How far the other side's direction is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Open,
+    /// It was closed in good order.
+    Ended,
+    /// After an error nothing that comes means anything: a record that did not open must not be skipped.
+    Broken,
 }
 
 /// What the bytes at hand come to.
@@ -56,7 +66,8 @@ enum Step {
 impl Receiver {
     pub(super) fn new(socket: OwnedReadHalf, opener: Opener, pulse: Arc<Pulse>, me: PublicKey) -> Self {
         let buffer = vec![0; IDLE_ROOM];
-        Receiver { socket, opener, buffer, filled: 0..0, carried: 0, ended: false, pulse, me }
+        let silence = pulse.silence();
+        Receiver { socket, opener, buffer, filled: 0..0, carried: 0, state: State::Open, silence, pulse, me }
     }
 
     /// The next record, or `None` when the other side has closed its direction in good order. Losing the future loses no
@@ -90,9 +101,20 @@ impl Receiver {
         Record { kind, body: self.buffer.get(body).unwrap_or_default() }
     }
 
-    /// Takes frames off the buffer up to the next record that is the service's own.
     fn step(&mut self) -> Result<Step> {
-        while !self.ended {
+        if self.state == State::Broken {
+            return Err(Error::protocol("nothing can follow an error"));
+        }
+        let step = self.next_step();
+        if step.is_err() {
+            self.state = State::Broken;
+        }
+        step
+    }
+
+    /// Takes frames off the buffer up to the next record that is the service's own.
+    fn next_step(&mut self) -> Result<Step> {
+        while self.state == State::Open {
             let Some(frame) = self.take_frame()? else { return Ok(Step::Incomplete) };
             self.pulse.hear();
             let body = frame.start + 1..frame.end - TAG_LEN;
@@ -145,7 +167,7 @@ impl Receiver {
         if !self.filled.is_empty() {
             return Err(Error::protocol("something follows the close"));
         }
-        self.ended = true;
+        self.state = State::Ended;
         Ok(())
     }
 
@@ -160,24 +182,24 @@ impl Receiver {
     /// Reads what has come into the buffer, making room first. Losing the future loses no byte.
     async fn fill(&mut self) -> Result<()> {
         self.make_room();
-        let since = Instant::now();
         loop {
             let free = self.buffer.get_mut(self.filled.end..).unwrap_or_default();
             let room = free.len();
             tokio::select! {
                 biased;
                 read = self.socket.read(free) => {
-                    let count = read.map_err(|cause| Error::network(format!("the connection was lost: {}", reason(&cause))))?;
+                    let count = read.map_err(|cause| Error::network(format!("the connection was cut: {}", reason(&cause))))?;
                     if count == 0 {
                         return Err(Error::network("the connection was cut: it ended without a close"));
                     }
+                    self.silence.broken();
                     self.filled.end += count;
                     if count == room && self.buffer.len() < FULL_ROOM {
                         self.buffer.resize(self.buffer.len() * 2, 0);
                     }
                     return Ok(());
                 }
-                gone = self.pulse.silent(since) => {
+                gone = self.silence.lasts() => {
                     if gone {
                         return Err(Error::network("the connection was lost: the other side gives no sign of life"));
                     }

@@ -61,7 +61,7 @@ impl Sender {
             match self.socket.write(rest).await {
                 Ok(0) => return Err(Error::network("the connection takes no more bytes")),
                 Ok(count) => self.written += count,
-                Err(cause) => return Err(Error::network(format!("the connection was lost: {}", reason(&cause)))),
+                Err(cause) => return Err(Error::network(format!("the connection was cut: {}", reason(&cause)))),
             }
         }
         self.out.clear();
@@ -150,7 +150,7 @@ impl Sender {
             self.socket
                 .shutdown()
                 .await
-                .map_err(|cause| Error::network(format!("the connection was lost: {}", reason(&cause))))
+                .map_err(|cause| Error::network(format!("the connection was cut: {}", reason(&cause))))
         };
         tokio::time::timeout(LAST_WORDS_WITHIN, spoken)
             .await

@@ -30,6 +30,14 @@ pub enum Ended {
     Stopped,
 }
 
+/// Why a dialer is heard no more.
+enum Heard {
+    /// It says what makes no sense.
+    Nonsense(Error),
+    /// It is gone.
+    Gone(Error),
+}
+
 /// One of the command's output streams.
 struct Output {
     file: Option<Arc<AsyncFile>>,
@@ -81,12 +89,19 @@ pub(super) async fn serve(
                         FromDialer::Signal(name) => { command.signal(name); Ok(()) }
                         FromDialer::Window(Stream::Stdout, more) => stdout.grant(more),
                         FromDialer::Window(Stream::Stderr, more) => stderr.grant(more),
-                    }),
-                    Ok(None) => Err(Error::network("the dialer closed before the command ended")),
-                    Err(error) => Err(error),
+                    }).map_err(Heard::Nonsense),
+                    Ok(None) => Err(Heard::Gone(Error::network("the dialer closed before the command ended"))),
+                    Err(error) => Err(Heard::Gone(error)),
                 };
-                if let Err(error) = heard {
-                    break Some(error);
+                match heard {
+                    Ok(()) => {}
+                    Err(Heard::Nonsense(error)) => {
+                        // It may be gone already.
+                        let _ = sender.fail(Reason::BadRequest, &error.to_string()).await;
+                        tokio::join!(command.hang_up(), receiver.drain(LISTEN_ON));
+                        return Ended::Disconnected(error.to_string());
+                    }
+                    Err(Heard::Gone(error)) => break Some(error),
                 }
             }
             () = stdout.readable(), if room && stdout.can_send() => stdout.pump(STDOUT, &mut sender),

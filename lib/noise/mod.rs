@@ -4,6 +4,8 @@
 //! tried twice after an error. Nothing here knows a socket.
 
 mod primitives;
+#[cfg(test)]
+mod tests;
 
 use crate::error::{Error, Result};
 use crate::key::{KeyPair, PublicKey};
@@ -33,7 +35,7 @@ pub const I3_OVERHEAD: usize = 32 + TAG_LEN + TAG_LEN;
 pub const MAX_REQUEST_LEN: usize = 16 << 10;
 
 /// Where the psk stands in the pattern.
-const PSK_LOCATION: usize = 3;
+pub const PSK_LOCATION: usize = 3;
 
 /// What each side knows before a byte is sent: who dials which service with which cipher.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,11 +74,14 @@ impl Preface {
     }
 
     /// Bound into the handshake by both sides, so that a changed preface or another service makes I1 fail.
-    fn prologue(self, service: &str) -> Vec<u8> {
+    #[must_use]
+    pub fn prologue(self, service: &str) -> Vec<u8> {
         [b"keywire", &self.to_bytes()[..], service.as_bytes()].concat()
     }
 
-    fn pattern(self) -> &'static str {
+    /// The handshake's full name (Noise specification, section 8).
+    #[must_use]
+    pub fn protocol_name(self) -> &'static str {
         match self.suite {
             Suite::AesGcm => "Noise_XKpsk3_25519_AESGCM_BLAKE2b",
             Suite::ChaChaPoly => "Noise_XKpsk3_25519_ChaChaPoly_BLAKE2b",
@@ -231,7 +236,7 @@ fn builder<'a>(
     prologue: &'a [u8],
     ephemeral: Option<&'a [u8; 32]>,
 ) -> Result<Builder<'a>> {
-    let builder = Builder::with_resolver(preface.pattern().parse().map_err(failed)?, Box::new(Primitives))
+    let builder = Builder::with_resolver(preface.protocol_name().parse().map_err(failed)?, Box::new(Primitives))
         .local_private_key(me.secret().expose())
         .and_then(|builder| builder.prologue(prologue))
         .map_err(failed)?;

@@ -28,10 +28,10 @@ pub const STDERR: u8 = 0x12;
 pub const STDIN: u8 = 0x01;
 
 /// Longest name of a terminal, a signal or a variable.
-const MAX_NAME_LEN: usize = 64;
+pub const MAX_NAME_LEN: usize = 64;
 
 /// Longest reason in an EXIT.
-const MAX_REASON_LEN: usize = 1000;
+pub const MAX_REASON_LEN: usize = 1000;
 
 /// What the dialer asks for, in I3.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -135,21 +135,22 @@ impl Peers {
         now: SystemTime,
     ) -> Result<&Peer> {
         check_name(name)?;
-        if let Some(other) = self.with_key(&key).filter(|peer| !peer.name.eq_ignore_ascii_case(name)) {
+        let known = self.position(name).ok();
+        if let Some(peer) = known.and_then(|at| self.peers.get(at)).filter(|peer| peer.key != key) {
+            return Err(Error::no(format!("'{}' is the name of another key, {}", peer.name, peer.key.short()))
+                .hint(format!("choose another name, or first: kw-peers remove {}", peer.name)));
+        }
+        if let (None, Some(other)) = (known, self.with_key(&key)) {
             return Err(Error::no(format!("{} is in the address book already, as '{}'", key.short(), other.name))
                 .hint(format!("to change its name: kw-peers rename {} {name}", other.name)));
         }
-        let at = self.position(name).unwrap_or_else(|_| {
+        let at = known.unwrap_or_else(|| {
             let (name, added) = (name.to_owned(), timestamp(now));
             self.peers.push(Peer { name, key, addresses: Vec::new(), added, note: String::new() });
             self.peers.len() - 1
         });
         #[allow(clippy::indexing_slicing, reason = "the position was found or made in the line above")]
         let peer = &mut self.peers[at];
-        if peer.key != key {
-            return Err(Error::no(format!("'{}' is the name of another key, {}", peer.name, peer.key.short()))
-                .hint(format!("choose another name, or first: kw-peers remove {}", peer.name)));
-        }
         for address in addresses {
             if !peer.addresses.contains(address) {
                 peer.addresses.push(address.clone());

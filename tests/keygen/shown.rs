@@ -131,8 +131,8 @@ fn every_key_and_every_pair_has_a_fingerprint_of_its_own() {
 fn a_fingerprint_needs_known_names_and_whole_keys() {
     let user = with_bob();
     keygen(&user, &["fingerprint", "bpb"]).fails(1, "did you mean 'bob'");
-    keygen(&user, &["fingerprint", "bob", &ALICE[..60]]).fails(1, "60 characters");
-    keygen(&user, &["fingerprint", ALICE_SECRET]).fails(1, "secret key");
+    keygen(&user, &["fingerprint", "bob", &ALICE[..60]]).fails(2, "60 characters");
+    keygen(&user, &["fingerprint", ALICE_SECRET]).fails(2, "secret key");
     fs::write(user.home().join("peers.json"), "").unwrap();
     keygen(&user, &["fingerprint", "bob"]).fails(5, "peers.json");
 }

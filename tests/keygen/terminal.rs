@@ -2,18 +2,31 @@
 
 use super::{SECOND, alice, identity, sealed};
 use crate::sandbox::{Done, User, binary};
-use portable_pty::{CommandBuilder, MasterPty, PtySize, SlavePty, native_pty_system};
-use std::fs;
+use portable_pty::{CommandBuilder, MasterPty, PtySize, native_pty_system};
+use std::fs::{self, OpenOptions};
 use std::io::{Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::time::{Duration, Instant};
+
+/// How long a prompt may take to hide what is typed; it takes no time, but the machine may be busy.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// kw-keygen in a real terminal.
 struct Terminal {
     master: Box<dyn MasterPty + Send>,
-    slave: Option<Box<dyn SlavePty + Send>>,
     child: Box<dyn portable_pty::Child + Send + Sync>,
     reader: Box<dyn Read + Send>,
     writer: Box<dyn Write + Send>,
     seen: String,
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        // Only while it runs: portable-pty would signal whoever has its process id by then.
+        if matches!(self.child.try_wait(), Ok(None)) {
+            let _ = self.child.kill();
+        }
+    }
 }
 
 impl Terminal {
@@ -28,7 +41,6 @@ impl Terminal {
             reader: pair.master.try_clone_reader().unwrap(),
             writer: pair.master.take_writer().unwrap(),
             master: pair.master,
-            slave: Some(pair.slave),
             seen: String::new(),
         }
     }
@@ -45,7 +57,10 @@ impl Terminal {
             assert_eq!(self.reader.read(&mut byte).unwrap(), 1, "no {prompt:?} in {:?}", self.seen);
             self.seen.push(byte[0] as char);
         }
+        let asked = Instant::now();
         while self.echoes() {
+            let waits = self.child.try_wait().unwrap().is_none() && asked.elapsed() < PATIENCE;
+            assert!(waits, "what is typed would be shown: {:?}", self.seen);
             std::thread::yield_now();
         }
         self.writer.write_all(typed.as_bytes()).unwrap();
@@ -54,12 +69,11 @@ impl Terminal {
     /// Waits for the program's end: its exit status, or the signal that ended it, and all that was seen.
     fn finish(mut self) -> (u32, Option<String>, String) {
         let status = self.child.wait().unwrap();
-        self.slave = None;
         let mut rest = Vec::new();
         // When nobody has the other side open any more, the end of a terminal is an error.
         let _ = self.reader.read_to_end(&mut rest);
         self.seen += &String::from_utf8_lossy(&rest);
-        (status.exit_code(), status.signal().map(str::to_owned), self.seen)
+        (status.exit_code(), status.signal().map(str::to_owned), std::mem::take(&mut self.seen))
     }
 }
 
@@ -73,7 +87,8 @@ fn without_a_terminal_the_error_names_the_option_that_helps() {
         Done::of(&mut command)
     };
     let elsewhere = user.file("new").into_os_string().into_string().unwrap();
-    alone(&["new", "-i", &elsewhere, "--passphrase"]).fails(5, "hint: put it into a file that only you may read, and name it: --passphrase-file");
+    alone(&["new", "-i", &elsewhere, "--passphrase"])
+        .fails(5, "hint: put it into a file that only you may read, and name it: --passphrase-file");
     alone(&["passphrase"]).fails(5, " --passphrase-file FILE");
     alone(&["passphrase", "--passphrase-file", &first]).fails(5, " --new-passphrase-file FILE");
     assert!(!user.file("new").exists());
@@ -111,9 +126,13 @@ fn two_passphrases_that_differ_make_nothing() {
 fn an_interrupted_prompt_gives_the_terminal_back_with_its_echo() {
     let user = User::new();
     let mut terminal = Terminal::start(&user, &["new", "--passphrase"], "xterm");
+    // As a shell would, this keeps the terminal open: else its settings would go with the program.
+    let tty = terminal.master.tty_name().unwrap();
+    let shell = OpenOptions::new().read(true).custom_flags(nix::libc::O_NOCTTY).open(tty).unwrap();
     terminal.answer("new passphrase: ", "half\u{3}");
     terminal.child.wait().unwrap();
     assert!(terminal.echoes());
+    drop(shell);
     let (_, signal, seen) = terminal.finish();
     assert!(signal.is_some_and(|name| name.contains("Interrupt")), "{seen}");
     assert!(!identity(&user).exists());

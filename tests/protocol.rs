@@ -1,0 +1,261 @@
+//! keywire-protocol(7) is the truth about the wire: its tables, numbers and examples are compared with the library.
+
+use keywire::conn::{self, Limits, ListenOptions, Reason, Record, kind};
+use keywire::noise::{self, Preface};
+use keywire::proto::{pipe, pty};
+use keywire::seal::{CIPHER_KEY_LEN, Suite, TAG_LEN};
+use keywire::{addr, frame, json, key, record};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// A row of a table: type or code, name, body or meaning.
+type Row = (String, String, String);
+
+fn read(name: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap()
+}
+
+/// The page's section `name`, up to the next one.
+fn section(name: &str) -> String {
+    let page = read("man/keywire-protocol.7");
+    let rest = page.split_once(&format!("\n.Sh {name}\n")).unwrap_or_else(|| panic!("no section {name}")).1;
+    rest.split("\n.Sh ").next().unwrap().to_owned()
+}
+
+/// The rows `.It TYPE Ta NAME Ta` of a section, whose last cell is on the lines below.
+fn rows_of_page(name: &str) -> Vec<Row> {
+    let section = section(name);
+    let lines: Vec<&str> = section.lines().collect();
+    let row = |(at, line): (usize, &&str)| {
+        let (number, name) = line.strip_prefix(".It ")?.strip_suffix(" Ta")?.split_once(" Ta ")?;
+        let body: Vec<&str> = lines[at + 1..].iter().take_while(|line| !line.starts_with('.')).copied().collect();
+        Some((number.to_owned(), name.to_owned(), body.join(" ")))
+    };
+    lines.iter().enumerate().filter_map(row).collect()
+}
+
+/// The rows of the doc tables of a source file: `/// | 0x01 | `NAME` | body |`.
+fn rows_of_source(file: &str) -> Vec<Row> {
+    let row = |line: &str| {
+        let cells = line.trim_start().strip_prefix("/// | ")?.strip_suffix(" |")?;
+        let mut cells = cells.splitn(3, " | ").map(|cell| cell.trim().trim_matches('`').to_owned());
+        let row = (cells.next()?, cells.next()?, cells.next()?);
+        row.0.starts_with(|first: char| first.is_ascii_digit()).then_some(row)
+    };
+    read(file).lines().filter_map(row).collect()
+}
+
+fn number(text: &str) -> u8 {
+    text.strip_prefix("0x").map_or_else(|| text.parse(), |hex| u8::from_str_radix(hex, 16)).unwrap()
+}
+
+#[test]
+fn the_tables_of_the_page_are_those_of_the_source() {
+    assert_eq!(rows_of_page("RECORDS"), rows_of_source("lib/conn/mod.rs"));
+    let services = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("lib/proto")).unwrap();
+    let mut compared = 0;
+    for service in services.map(|entry| entry.unwrap().file_name().into_string().unwrap()) {
+        let rows = rows_of_source(&format!("lib/proto/{service}"));
+        if !rows.is_empty() {
+            assert_eq!(rows_of_page(&service.trim_end_matches(".rs").to_uppercase()), rows);
+            compared += 1;
+        }
+    }
+    assert!(compared >= 2);
+}
+
+#[test]
+fn the_shared_types_and_codes_of_the_tables_are_the_ones_in_the_code() {
+    let rows = rows_of_source("lib/conn/mod.rs");
+    let found: BTreeMap<&str, u8> = rows.iter().map(|(at, name, _)| (name.as_str(), number(at))).collect();
+    let code = [
+        ("PING", kind::PING),
+        ("PONG", kind::PONG),
+        ("ERROR", kind::ERROR),
+        ("CLOSE", kind::CLOSE),
+        ("REFUSED", Reason::Refused.code()),
+        ("BAD_REQUEST", Reason::BadRequest.code()),
+        ("UNAVAILABLE", Reason::Unavailable.code()),
+        ("SHUTTING_DOWN", Reason::ShuttingDown.code()),
+    ];
+    assert_eq!(found, BTreeMap::from(code));
+    let own = format!("Types below {:#04X} are the service's own", kind::SHARED);
+    assert!(section("RECORDS").contains(&own), "{own}");
+}
+
+/// The name of the message that `decode` makes of some body of the type `kind`, in capitals; none if no body will do.
+fn understood(kind: u8, decode: impl Fn(&Record<'_>) -> Option<String>) -> Option<String> {
+    let bodies: [&[u8]; 6] = [b"", b"x", &[0; 4], &[1; 5], &[0, 7], &[1, b'K']];
+    let message = bodies.iter().find_map(|body| decode(&Record { kind, body }))?;
+    Some(message.split('(').next().unwrap().to_uppercase())
+}
+
+#[test]
+fn every_type_in_a_table_is_understood_and_no_other() {
+    type Decode = fn(&Record<'_>) -> Option<String>;
+    let dialer: Decode = |record| pty::FromDialer::decode(record).ok().map(|message| format!("{message:?}"));
+    let host: Decode = |record| pty::FromHost::decode(record).ok().map(|message| format!("{message:?}"));
+    let either: Decode = |record| pipe::Message::decode(record).ok().map(|message| format!("{message:?}"));
+    let all = rows_of_source("lib/proto/pty.rs");
+    let (from_host, from_dialer): (Vec<Row>, Vec<Row>) = all.into_iter().partition(|(at, ..)| number(at) >= 0x10);
+    for (rows, decode) in [(from_dialer, dialer), (from_host, host), (rows_of_source("lib/proto/pipe.rs"), either)] {
+        let listed: BTreeMap<u8, String> = rows.into_iter().map(|(at, name, _)| (number(&at), name)).collect();
+        let known: BTreeMap<u8, String> =
+            (0..=u8::MAX).filter_map(|kind| Some((kind, understood(kind, decode)?))).collect();
+        assert_eq!(known, listed);
+    }
+}
+
+#[test]
+fn the_numbers_of_the_page_are_the_ones_in_the_code() {
+    let section = section("NUMBERS");
+    let page: BTreeMap<&str, u64> = section
+        .lines()
+        .filter_map(|line| line.strip_prefix(".It ")?.split_once(" Ta "))
+        .map(|(name, value)| (name, value.parse().unwrap()))
+        .collect();
+    let suite = |suite| u64::from(Preface::new(suite).to_bytes()[1]);
+    let limits = Limits::default();
+    let code = [
+        ("WIRE_VERSION", u64::from(noise::WIRE_VERSION)),
+        ("SUITE_AESGCM", suite(Suite::AesGcm)),
+        ("SUITE_CHACHAPOLY", suite(Suite::ChaChaPoly)),
+        ("KEY_LEN", key::KEY_LEN as u64),
+        ("KEY_TEXT_LEN", key::KEY_TEXT_LEN as u64),
+        ("MAX_HOST_LEN", addr::MAX_HOST_LEN as u64),
+        ("PREFACE_LEN", noise::PREFACE_LEN as u64),
+        ("LENGTH_LEN", frame::LENGTH_LEN as u64),
+        ("I1_LEN", noise::I1_LEN as u64),
+        ("I2_LEN", noise::I2_LEN as u64),
+        ("I3_OVERHEAD", noise::I3_OVERHEAD as u64),
+        ("PSK_LOCATION", noise::PSK_LOCATION as u64),
+        ("MAX_REQUEST_LEN", noise::MAX_REQUEST_LEN as u64),
+        ("CIPHER_KEY_LEN", CIPHER_KEY_LEN as u64),
+        ("TAG_LEN", TAG_LEN as u64),
+        ("MAX_FRAME_LEN", frame::MAX_FRAME_LEN as u64),
+        ("MAX_BODY_LEN", record::MAX_BODY_LEN as u64),
+        ("REKEY_EVERY", record::REKEY_EVERY),
+        ("MAX_ERROR_TEXT", conn::MAX_ERROR_TEXT as u64),
+        ("CONNECT_SECONDS", conn::CONNECT_WITHIN.as_secs()),
+        ("HANDSHAKE_SECONDS", conn::HANDSHAKE_WITHIN.as_secs()),
+        ("KEEPALIVE_SECONDS", conn::KEEPALIVE.as_secs()),
+        ("KEEPALIVE_MISSED", u64::from(conn::KEEPALIVE_MISSED)),
+        ("MAX_STARTUPS", limits.startups as u64),
+        ("MAX_STARTUPS_PER_SOURCE", limits.startups_per_source as u64),
+        ("PENALTY_FAILED_SECONDS", conn::PENALTY_FAILED.as_secs()),
+        ("PENALTY_STALLED_SECONDS", conn::PENALTY_STALLED.as_secs()),
+        ("PENALTY_REFUSED_SECONDS", conn::PENALTY_REFUSED.as_secs()),
+        ("PENALTY_ENFORCED_FROM_SECONDS", conn::PENALTY_ENFORCED_FROM.as_secs()),
+        ("PENALTY_LONGEST_SECONDS", conn::PENALTY_LONGEST.as_secs()),
+        ("PTY_PORT", u64::from(pty::PTY.port.unwrap())),
+        ("TERMINAL_WINDOW", u64::from(pty::TERMINAL_WINDOW)),
+        ("COMMAND_WINDOW", u64::from(pty::COMMAND_WINDOW)),
+        ("MAX_NAME_LEN", pty::MAX_NAME_LEN as u64),
+        ("MAX_REASON_LEN", pty::MAX_REASON_LEN as u64),
+    ];
+    assert_eq!(page, BTreeMap::from(code));
+    assert_eq!(ListenOptions::default().handshake_within, conn::HANDSHAKE_WITHIN);
+    assert_eq!(pipe::PIPE.port, None);
+}
+
+#[test]
+fn the_text_of_the_page_has_the_numbers_of_its_list() {
+    let said = [
+        ("KEYS", vec!["61 characters".to_owned(), "The public key is 32 bytes".to_owned()]),
+        ("ADDRESSES", vec![format!("{} for pty, none for pipe", pty::PTY.port.unwrap())]),
+        ("CONNECTION", vec!["lets 128 connections".to_owned(), "lets 16 of one source".to_owned()]),
+        (
+            "HANDSHAKE",
+            vec![
+                format!(".It I1 Ta {} bytes", noise::I1_LEN),
+                format!(".It I2 Ta {} bytes", noise::I2_LEN),
+                format!(".It I3 Ta {} to {} bytes", noise::I3_OVERHEAD, noise::I3_OVERHEAD + noise::MAX_REQUEST_LEN),
+                format!("at most {} bytes of JSON", noise::MAX_REQUEST_LEN),
+                format!(".Fn set_psk {}", noise::PSK_LOCATION),
+                format!(".It 1 Ta {}\n", Preface::new(Suite::AesGcm).protocol_name()),
+                format!(".It 2 Ta {}\n", Preface::new(Suite::ChaChaPoly).protocol_name()),
+                "the 7 bytes 6b657977697265".to_owned(),
+            ],
+        ),
+        (
+            "RECORDS",
+            vec![
+                format!("{} to {};", TAG_LEN + 1, frame::MAX_FRAME_LEN),
+                format!("0 to {} bytes", record::MAX_BODY_LEN),
+                format!("whose number is {}", record::REKEY_EVERY),
+                format!("no record for {} seconds", conn::KEEPALIVE.as_secs()),
+                format!("After {} seconds", (conn::KEEPALIVE * conn::KEEPALIVE_MISSED).as_secs()),
+            ],
+        ),
+        ("PTY", vec![pty::TERMINAL_WINDOW.to_string(), format!("else {}", pty::COMMAND_WINDOW)]),
+    ];
+    for (name, phrases) in said {
+        let section = section(name);
+        for phrase in phrases {
+            assert!(section.contains(&phrase), "{phrase:?} is not in the section {name}");
+        }
+    }
+    let prologue = Preface::new(Suite::ChaChaPoly).prologue("pty");
+    assert_eq!(prologue, [&b"keywire"[..], &[1, 2], b"pty"].concat());
+}
+
+#[test]
+fn the_key_on_the_page_is_written_as_the_code_writes_it() {
+    let section = section("KEYS");
+    let mut keys = section.lines().filter(|line| line.len() > 60 && !line.contains(' '));
+    let bytes = data_encoding::HEXLOWER.decode(keys.next().unwrap().as_bytes()).unwrap();
+    assert_eq!(key::PublicKey::from_bytes(&bytes).unwrap().to_string(), keys.next().unwrap());
+    for low in keys {
+        let bytes = data_encoding::HEXLOWER.decode(low.as_bytes()).unwrap();
+        assert!(key::PublicKey::from_bytes(&bytes).is_err(), "{low}");
+    }
+}
+
+#[test]
+fn the_requests_on_the_page_are_requests() {
+    let section = section("PTY");
+    let example = section.split("For example:").nth(1).unwrap().split(".Ed").next().unwrap();
+    let example = example.lines().filter(|line| !line.starts_with('.')).collect::<Vec<_>>().join(" ");
+    for rest in example.split("{\"op\"").skip(1) {
+        let request = format!("{{\"op\"{}", rest.trim());
+        pty::Request::decode(request.as_bytes()).unwrap_or_else(|error| panic!("{request}: {error}"));
+    }
+}
+
+#[test]
+fn the_worked_handshake_on_the_page_is_the_vector() {
+    let vectors = read("tests/vectors/handshake.json");
+    let vectors: json::Value = json::parse(vectors.as_bytes(), vectors.len()).unwrap();
+    let section = section("A WORKED HANDSHAKE");
+    let mut compared = 0;
+    for (at, part) in section.split("\n.Ss ").skip(1).enumerate() {
+        let values = if at == 0 { &vectors["keys"] } else { &vectors["suites"][at - 1] };
+        let block = part.split(".Bd -literal -offset indent\n").nth(1).unwrap().split(".Ed").next().unwrap();
+        let mut shown: Vec<(&str, String)> = Vec::new();
+        for line in block.lines() {
+            match line.strip_prefix("    ") {
+                Some(more) => shown.last_mut().unwrap().1.push_str(more),
+                None => shown.push((line, String::new())),
+            }
+        }
+        for (name, shown) in shown {
+            let whole = match name.split_once(' ') {
+                Some((from, number)) => {
+                    let number: u64 = number.parse().unwrap();
+                    let mut records = values["records"].as_array().unwrap().iter();
+                    let it = |one: &&json::Value| one["from"] == from && one["number"] == number;
+                    &records.find(it).unwrap_or_else(|| panic!("no record {name}"))["wire"]
+                }
+                None => &values[name],
+            };
+            let whole = whole.as_str().unwrap_or_else(|| panic!("no value {name}"));
+            let same = match shown.split_once("...") {
+                Some((begin, end)) => !begin.is_empty() && whole.starts_with(begin) && whole.ends_with(end),
+                None => whole == shown,
+            };
+            assert!(same, "{name}: {shown} on the page, {whole} in the vector");
+            compared += 1;
+        }
+    }
+    assert!(compared > 50, "{compared} values");
+}

@@ -1,0 +1,264 @@
+//! kw-pty on a real terminal: keys, sizes, escapes, and a terminal that is as before whatever happens.
+
+use crate::pty::{Pair, eventually, is_alive};
+use crate::sandbox::{User, binary};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::termios::{LocalFlags, Termios, tcgetattr};
+use nix::unistd::Pid;
+use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
+use std::io::{Read, Write};
+use std::os::fd::BorrowedFd;
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+/// A terminal with a program of ours on it, and a person in front of it.
+struct Screen {
+    master: Box<dyn MasterPty + Send>,
+    keys: Box<dyn Write + Send>,
+    seen: Arc<(Mutex<Vec<u8>>, Condvar)>,
+    child: Box<dyn Child + Send + Sync>,
+    /// Keeps the terminal open when the program is gone, so that its modes can still be read.
+    _slave: Box<dyn portable_pty::SlavePty + Send>,
+}
+
+impl Screen {
+    fn new(user: &User, args: &[&str]) -> Self {
+        Screen::with(user, binary("kw-pty"), args)
+    }
+
+    fn with(user: &User, program: &str, args: &[&str]) -> Self {
+        let pair = native_pty_system().openpty(size(24, 80)).unwrap();
+        let mut command = CommandBuilder::new(program);
+        command.args(args);
+        command.env("KEYWIRE_HOME", user.home());
+        command.env("TERM", "xterm");
+        command.env("PS1", "$ ");
+        let child = pair.slave.spawn_command(command).unwrap();
+        let (keys, mut screen) = (pair.master.take_writer().unwrap(), pair.master.try_clone_reader().unwrap());
+        let seen = Arc::new((Mutex::new(Vec::new()), Condvar::new()));
+        let shown = seen.clone();
+        std::thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            while let Ok(count @ 1..) = screen.read(&mut bytes) {
+                shown.0.lock().unwrap().extend(&bytes[..count]);
+                shown.1.notify_all();
+            }
+        });
+        Screen { master: pair.master, keys, seen, child, _slave: pair.slave }
+    }
+
+    /// A shell on the host whose prompt is known.
+    fn shell(pair: &Pair) -> Self {
+        let mut screen = Screen::new(&pair.guest, &["-t", &pair.address, "PS1='$ ' exec /bin/sh -i"]);
+        screen.expect("$ ");
+        screen
+    }
+
+    fn type_keys(&mut self, keys: &str) {
+        self.keys.write_all(keys.as_bytes()).unwrap();
+        self.keys.flush().unwrap();
+    }
+
+    /// Waits until `text` has been shown since the last time, and returns what was shown up to its end.
+    #[track_caller]
+    fn expect(&mut self, text: &str) -> String {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let mut seen = self.seen.0.lock().unwrap();
+        loop {
+            if let Some(at) = seen.windows(text.len()).position(|window| window == text.as_bytes()) {
+                return String::from_utf8_lossy(&seen.drain(..at + text.len()).collect::<Vec<_>>()).into_owned();
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero(), "{text:?} is not in {:?}", String::from_utf8_lossy(&seen));
+            seen = self.seen.1.wait_timeout(seen, left).unwrap().0;
+        }
+    }
+
+    fn modes(&self) -> Termios {
+        // SAFETY is the test's own: the master is open for as long as this is.
+        tcgetattr(borrow(self.master.as_raw_fd().unwrap())).unwrap()
+    }
+
+    fn is_raw(&self) -> bool {
+        !self.modes().local_flags.intersects(LocalFlags::ICANON | LocalFlags::ECHO)
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_raw(self.child.process_id().unwrap() as i32)
+    }
+
+    fn ends(&mut self) -> u32 {
+        self.child.wait().unwrap().exit_code()
+    }
+}
+
+#[allow(unsafe_code)]
+fn borrow(fd: i32) -> BorrowedFd<'static> {
+    // SAFETY: only used within one call, while the terminal is open.
+    unsafe { BorrowedFd::borrow_raw(fd) }
+}
+
+fn size(rows: u16, cols: u16) -> PtySize {
+    PtySize { rows, cols, pixel_width: 0, pixel_height: 0 }
+}
+
+#[test]
+fn keys_reach_the_shell_and_its_exit_status_comes_back() {
+    let pair = Pair::new();
+    let mut screen = Screen::shell(&pair);
+    screen.type_keys("echo $((6*7)); exit 9\r");
+    screen.expect("42\r\n");
+    assert_eq!(screen.ends(), 9);
+}
+
+#[test]
+fn the_first_size_and_every_later_one_reach_the_program() {
+    let pair = Pair::new();
+    let mut screen = Screen::shell(&pair);
+    screen.type_keys("stty size\r");
+    screen.expect("24 80\r\n");
+    for (rows, cols) in [(50, 132), (10, 40), (33, 99)] {
+        screen.master.resize(size(rows, cols)).unwrap();
+        screen.type_keys(&format!("until [ \"$(stty size)\" = '{rows} {cols}' ]; do :; done; echo now-$((6*7))\r"));
+        screen.expect("now-42\r\n");
+    }
+}
+
+#[test]
+fn a_flood_stops_at_ctrl_c() {
+    let pair = Pair::new();
+    let mut screen = Screen::shell(&pair);
+    screen.type_keys("yes\r");
+    screen.expect("y\r\ny\r\ny\r\n");
+    screen.type_keys("\x03");
+    screen.expect("^C");
+    screen.type_keys("echo $((6*7))\r");
+    screen.expect("42\r\n");
+}
+
+#[test]
+fn a_size_gets_through_while_nothing_reads_what_is_typed() {
+    let pair = Pair::new();
+    let mut screen = Screen::new(
+        &pair.guest,
+        &["-t", &pair.address, "stty raw -echo; trap 'stty size; exit' WINCH; echo up; while :; do sleep 0.05; done"],
+    );
+    screen.expect("up");
+    screen.type_keys(&"x".repeat(3000));
+    screen.master.resize(size(31, 77)).unwrap();
+    screen.expect("31 77");
+}
+
+#[test]
+fn the_terminal_is_raw_during_the_session_and_as_before_after_it() {
+    let pair = Pair::new();
+    let mut screen = Screen::shell(&pair);
+    assert!(screen.is_raw());
+    screen.type_keys("exit\r");
+    screen.ends();
+    assert!(!screen.is_raw());
+}
+
+#[test]
+fn a_tilde_and_a_dot_leave_and_the_host_ends_what_runs() {
+    let pair = Pair::new();
+    let mut screen = Screen::shell(&pair);
+    screen.type_keys("echo pid-$$-\r");
+    screen.expect("\r\npid-");
+    let pid = screen.expect("-").trim_end_matches('-').parse().unwrap();
+    screen.expect("$ ");
+    screen.type_keys("\r~?");
+    screen.expect("~^Z");
+    screen.type_keys("\r~.");
+    assert_eq!(screen.ends(), 255);
+    assert!(!screen.is_raw());
+    eventually("the shell has ended", || !is_alive(pid));
+}
+
+#[test]
+fn without_escapes_a_tilde_is_a_tilde() {
+    let pair = Pair::new();
+    let mut screen =
+        Screen::new(&pair.guest, &["-e", "none", "-t", &pair.address, "stty raw -echo; echo up; exec cat"]);
+    screen.expect("up");
+    screen.type_keys("\r~.~?");
+    screen.expect("\r~.~?");
+}
+
+#[test]
+fn every_byte_that_is_typed_comes_through() {
+    let pair = Pair::new();
+    let mut screen = Screen::new(
+        &pair.guest,
+        &["-e", "none", "-t", &pair.address, "stty raw -echo; echo up; exec od -An -v -tx1 -N 256 -w16"],
+    );
+    screen.expect("up");
+    screen.keys.write_all(&(0..=255).collect::<Vec<u8>>()).unwrap();
+    for row in 0..16_u8 {
+        screen.expect(&(0..16).map(|column| format!(" {:02x}", row * 16 + column)).collect::<String>());
+    }
+}
+
+#[test]
+fn a_client_that_is_asked_to_end_restores_the_terminal() {
+    for signal in [Signal::SIGTERM, Signal::SIGHUP] {
+        let pair = Pair::new();
+        let mut screen = Screen::shell(&pair);
+        kill(screen.pid(), signal).unwrap();
+        assert_eq!(screen.ends(), 255);
+        assert!(!screen.is_raw(), "{signal}");
+    }
+}
+
+#[test]
+fn a_client_that_is_killed_leaves_the_terminal_as_it_was() {
+    let pair = Pair::new();
+    let mut screen = Screen::shell(&pair);
+    assert!(screen.is_raw());
+    kill(screen.pid(), Signal::SIGKILL).unwrap();
+    screen.ends();
+    eventually("the terminal is restored", || !screen.is_raw());
+}
+
+#[test]
+fn a_host_that_is_killed_leaves_the_terminal_as_it_was_and_a_word_about_it() {
+    let pair = Pair::new();
+    let mut screen = Screen::shell(&pair);
+    pair.daemon.signal(Signal::SIGKILL);
+    screen.expect("the connection was");
+    assert_eq!(screen.ends(), 255);
+    assert!(!screen.is_raw());
+}
+
+#[test]
+fn suspended_it_gives_the_terminal_back_and_takes_it_again() {
+    let pair = Pair::new();
+    // Only a shell with job control can have a job that is suspended.
+    let mut screen = Screen::with(&pair.guest, "/bin/sh", &["-i"]);
+    screen.expect("$ ");
+    screen.type_keys(&format!("{} -t {} 'PS1=\"remote> \" exec /bin/sh -i'\r", binary("kw-pty"), pair.address));
+    screen.expect("\nremote> ");
+    screen.type_keys("\r");
+    screen.expect("remote> ");
+    screen.type_keys("~\x1a");
+    screen.expect("Stopped");
+    screen.expect("$ ");
+    screen.type_keys("stty -a | grep -o ' icanon'; echo local-$((6*7))\r");
+    assert!(screen.expect("local-42\r\n").contains("\r\n icanon"));
+    screen.type_keys("fg\r");
+    screen.expect("exec /bin/sh");
+    eventually("the terminal is taken again", || screen.is_raw());
+    screen.type_keys("echo remote-$((6*7))\r");
+    screen.expect("remote-42\r\n");
+}
+
+#[test]
+fn a_shell_of_its_own_is_a_login_shell_at_home() {
+    let pair = Pair::new();
+    let mut screen = Screen::new(&pair.guest, &[&pair.address]);
+    screen.type_keys("echo \"at-$0-$PWD-\"\r");
+    let shown = screen.expect("-/");
+    assert!(shown.contains("at--"), "{shown:?}");
+    screen.type_keys("exit\r");
+    screen.ends();
+}
