@@ -76,6 +76,25 @@ impl Sealer {
     }
 }
 
+impl Sealer {
+    /// Appends one record to `out`, as [`Sealer::seal`] does, from `text`: the type byte with the body right behind it. The
+    /// cipher reads it where it lies, which saves a copy of every byte.
+    ///
+    /// # Errors
+    /// No type byte, or a body over [`MAX_BODY_LEN`]; `out` is then as it was.
+    pub fn seal_text(&mut self, text: &[u8], out: &mut Vec<u8>) -> Result<()> {
+        let length = u16::try_from(text.len() + TAG_LEN).ok().filter(|_| !text.is_empty());
+        let length = length.ok_or_else(|| Error::protocol(format!("a record of {} bytes", text.len())))?;
+        let number = self.0.number()?;
+        out.extend_from_slice(&length.to_be_bytes());
+        let at = out.len();
+        out.resize(at + text.len(), 0);
+        let tag = self.0.key.seal_apart(number, &[], text, out.get_mut(at..).unwrap_or_default())?;
+        out.extend_from_slice(&tag);
+        Ok(())
+    }
+}
+
 /// Opens the records of one direction, in order.
 pub struct Opener(Line);
 
@@ -131,6 +150,18 @@ mod tests {
                 assert_eq!(opener.open(&mut sealed[2..]).unwrap(), (6, &b"x"[..]));
             }
         }
+    }
+
+    #[test]
+    fn a_record_sealed_from_one_piece_is_the_same_as_from_its_parts() {
+        let (mut one, mut other) = (pair().0, pair().0);
+        for body in [&b""[..], b"x", &[7; MAX_BODY_LEN]] {
+            let mut sealed = Vec::new();
+            one.seal_text(&[&[3], body].concat(), &mut sealed).unwrap();
+            assert_eq!(sealed, wire(&mut other, 3, body));
+        }
+        assert!(one.seal_text(&[], &mut Vec::new()).is_err());
+        assert!(one.seal_text(&[0; MAX_BODY_LEN + 2], &mut Vec::new()).is_err());
     }
 
     #[test]

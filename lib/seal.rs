@@ -87,6 +87,18 @@ impl CipherKey {
             .ok_or_else(|| Error::state("the cipher cannot seal"))
     }
 
+    /// Seals `text` into `out`, which has its length, and returns the tag that must follow it.
+    ///
+    /// # Errors
+    /// A text beyond the cipher's limit, and another length of `out`.
+    pub fn seal_apart(&self, counter: u64, aad: &[u8], text: &[u8], out: &mut [u8]) -> Result<[u8; TAG_LEN]> {
+        let mut tag = [0; TAG_LEN];
+        self.key
+            .seal_out_of_place_scatter(self.suite.nonce(counter), Aad::from(aad), text, out, &[], &mut tag)
+            .map_err(|_| Error::state("the cipher cannot seal"))?;
+        Ok(tag)
+    }
+
     /// Opens `sealed`, a text and its tag, in place, and returns the text.
     ///
     /// # Errors

@@ -9,6 +9,7 @@
     unreachable_pub
 )]
 
+mod hostile;
 mod keygen;
 mod layers;
 mod manpages;

@@ -1,7 +1,7 @@
 //! kw-pipe with real processes: standard input and output between two keys, and every way in which that can fail; below
 //! this, commands and TCP ports.
 
-mod exec;
+pub mod exec;
 mod tcp;
 
 use crate::peer::Peer;

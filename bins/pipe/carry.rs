@@ -5,11 +5,10 @@
 //! everything else is said with an ERROR.
 
 use crate::local::{End, Local, LocalKind};
-use crate::threads::{Reading, Writing, is_full, read_pieces, write_pieces};
-use keywire::conn::{Connection, Reason, Receiver, Sender};
+use crate::threads::{Reading, Writing, read_pieces, write_pieces};
+use keywire::conn::{Batch, Connection, Reason, Receiver, Sender};
 use keywire::error::{Error, Result};
-use keywire::proto::pipe::{DATA, EOF, Message};
-use keywire::record::MAX_BODY_LEN;
+use keywire::proto::pipe::{EOF, Message};
 use std::io;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -117,12 +116,14 @@ async fn both(
     });
     let sending = async {
         send(sender, read, local).await?;
+        // What a command said is whole only if the command says so too.
+        sender.while_waiting(end.ended()).await.map_err(Fault::Peer)?.map_err(Fault::own)?;
+        sender.send(EOF, &[]).await.map_err(Fault::Peer)?;
         if local.ends_alone() {
-            sender.while_waiting(end.ended()).await.map_err(Fault::Peer)?.map_err(Fault::own)
-        } else {
-            // The other direction may go on for long.
-            sender.while_waiting(done).await.map(drop).map_err(Fault::Peer)
+            return Ok(());
         }
+        // The other direction may go on for long.
+        sender.while_waiting(done).await.map(drop).map_err(Fault::Peer)
     };
     tokio::select! {
         biased;
@@ -131,33 +132,35 @@ async fn both(
     }
 }
 
-/// Local bytes to the peer, then the end.
+/// Local bytes to the peer, up to their end.
 async fn send(sender: &mut Sender, read: &mut Reading, local: LocalKind) -> std::result::Result<(), Fault> {
     while let Some(piece) = sender.while_waiting(read.next()).await.map_err(Fault::Peer)? {
         let piece = piece.map_err(|cause| Fault::own(local.cannot("read", &cause)))?;
-        for body in piece.bytes().chunks(MAX_BODY_LEN) {
-            sender.push(DATA, &[body]).map_err(Fault::own)?;
+        for record in piece.records() {
+            sender.push_text(record).map_err(Fault::own)?;
         }
         sender.flush().await.map_err(Fault::Peer)?;
         read.give_back(piece);
     }
-    sender.send(EOF, &[]).await.map_err(Fault::Peer)
+    Ok(())
 }
 
 /// The peer's bytes to the local end, up to its EOF, and until they are written there.
 async fn receive(receiver: &mut Receiver, write: &mut Writing, local: LocalKind) -> std::result::Result<(), Fault> {
-    let (mut more, mut wanted) = (true, true);
-    while more {
-        let mut piece = write.room();
-        let taken = tokio::select! {
+    let mut wanted = true;
+    let mut coming = Coming::More;
+    while matches!(coming, Coming::More) {
+        let mut batch = write.room();
+        coming = tokio::select! {
             biased;
-            taken = take(receiver, &mut piece) => taken,
-            () = write.ended(), if wanted => Ok(true),
+            taken = receiver.recv_batch(&mut batch) => look(taken, &batch)?,
+            () = write.ended(), if wanted => Coming::More,
         };
-        more = *taken.as_ref().unwrap_or(&false);
-        // What came before a fault is delivered too. No bytes are nothing to write.
-        wanted = wanted && if piece.is_empty() { write.takes_more() } else { write.give(piece).await };
-        taken?;
+        // What came before a fault is delivered too.
+        wanted = wanted && write.takes_more() && write.give(batch).await;
+        if let Coming::Nonsense(error) = coming {
+            return Err(Fault::Own(Reason::BadRequest, error));
+        }
         if !wanted && !local.ends_alone() {
             break;
         }
@@ -171,18 +174,30 @@ async fn receive(receiver: &mut Receiver, write: &mut Writing, local: LocalKind)
     }
 }
 
-/// Appends all that is here already to `piece`, but waits for the first of it; `false` at the end of the stream.
-async fn take(receiver: &mut Receiver, piece: &mut Vec<u8>) -> std::result::Result<bool, Fault> {
-    let early = || Fault::Peer(Error::network("the peer closed before the end of its stream"));
-    let mut record = Some(receiver.recv().await.map_err(Fault::Peer)?.ok_or_else(early)?);
-    while let Some(found) = record {
-        match Message::decode(&found).map_err(|error| Fault::Own(Reason::BadRequest, error))? {
-            Message::Data(bytes) => piece.extend_from_slice(bytes),
-            Message::Eof => return Ok(false),
-        }
-        record = if is_full(piece) { None } else { receiver.ready().map_err(Fault::Peer)? };
+/// What a batch says of what comes after it.
+enum Coming {
+    More,
+    /// Its last record was the EOF.
+    Nothing,
+    Nonsense(Error),
+}
+
+fn look(taken: Result<bool>, batch: &Batch) -> std::result::Result<Coming, Fault> {
+    if !taken.map_err(Fault::Peer)? {
+        return Err(Fault::Peer(Error::network("the peer closed before the end of its stream")));
     }
-    Ok(true)
+    let mut coming = Coming::More;
+    for record in batch.records() {
+        match (Message::decode(&record), &coming) {
+            (Err(error), _) => return Ok(Coming::Nonsense(error)),
+            (Ok(_), Coming::Nothing) => {
+                return Ok(Coming::Nonsense(Error::protocol("something follows the end of the stream")));
+            }
+            (Ok(Message::Eof), _) => coming = Coming::Nothing,
+            (Ok(Message::Data(_)), _) => {}
+        }
+    }
+    Ok(coming)
 }
 
 /// The peer's CLOSE after its EOF.

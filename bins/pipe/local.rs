@@ -6,7 +6,7 @@ use keywire::sys;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
@@ -168,12 +168,30 @@ impl Read for Patient {
             }
         }
     }
+
+    fn read_vectored(&mut self, into: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        loop {
+            match self.0.read_vectored(into) {
+                Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => self.wait(PollFlags::POLLIN)?,
+                done => return done,
+            }
+        }
+    }
 }
 
 impl Write for Patient {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         loop {
             match self.0.write(bytes) {
+                Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => self.wait(PollFlags::POLLOUT)?,
+                done => return done,
+            }
+        }
+    }
+
+    fn write_vectored(&mut self, bytes: &[IoSlice<'_>]) -> io::Result<usize> {
+        loop {
+            match self.0.write_vectored(bytes) {
                 Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => self.wait(PollFlags::POLLOUT)?,
                 done => return done,
             }
@@ -201,6 +219,15 @@ impl Write for HalfOpen {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         loop {
             match self.socket.write(bytes) {
+                Err(cause) if cause.kind() == io::ErrorKind::WouldBlock && !self.is_cut() => {}
+                done => return done,
+            }
+        }
+    }
+
+    fn write_vectored(&mut self, bytes: &[IoSlice<'_>]) -> io::Result<usize> {
+        loop {
+            match self.socket.write_vectored(bytes) {
                 Err(cause) if cause.kind() == io::ErrorKind::WouldBlock && !self.is_cut() => {}
                 done => return done,
             }

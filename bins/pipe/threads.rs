@@ -1,25 +1,52 @@
 //! The two threads of a local end: plain blocking reads and writes, which is the fastest way to move bytes here.
 
+use keywire::conn::Batch;
 use keywire::error::{Error, Result, reason};
+use keywire::proto::pipe::DATA;
 use keywire::record::MAX_BODY_LEN;
-use std::io::{self, Read, Write};
+use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use tokio::sync::{mpsc, oneshot};
 
-/// Bytes in one piece between a thread and the connection: enough that neither waits for the other often.
-const PIECE: usize = 16 * MAX_BODY_LEN;
+/// Records in one piece between a thread and the connection: enough that neither waits for the other often.
+const RECORDS: usize = 16;
+
+/// Room for one record in a piece: its type, and its body right behind it.
+const RECORD: usize = 1 + MAX_BODY_LEN;
 
 /// Pieces on their way between a thread and the connection: fewer than 4 make them wait for each other.
 const PIECES: usize = 4;
 
-/// Bytes that were read, in a buffer that is used again. What of it was never filled takes no memory.
+/// Bytes that were read, laid out as DATA records that the cipher can read where they lie. What of it was never filled takes
+/// no memory.
 pub(crate) struct Piece {
     room: Vec<u8>,
     filled: usize,
 }
 
 impl Piece {
-    pub(crate) fn bytes(&self) -> &[u8] {
-        self.room.get(..self.filled).unwrap_or_default()
+    fn new() -> Self {
+        Piece { room: vec![0; RECORDS * RECORD], filled: 0 }
+    }
+
+    /// Reads once, into as many records as it fills; no bytes are the end.
+    fn read(&mut self, reader: &mut dyn Read) -> io::Result<usize> {
+        let mut bodies = Vec::with_capacity(RECORDS);
+        for record in self.room.chunks_exact_mut(RECORD) {
+            if let Some((kind, body)) = record.split_first_mut() {
+                *kind = DATA;
+                bodies.push(IoSliceMut::new(body));
+            }
+        }
+        self.filled = reader.read_vectored(&mut bodies)?;
+        Ok(self.filled)
+    }
+
+    /// The records that were filled: type and body.
+    pub(crate) fn records(&self) -> impl Iterator<Item = &[u8]> {
+        self.room.chunks_exact(RECORD).enumerate().map_while(|(at, record)| {
+            let body = self.filled.saturating_sub(at * MAX_BODY_LEN).min(MAX_BODY_LEN);
+            record.get(..=body).filter(|_| body > 0)
+        })
     }
 }
 
@@ -48,13 +75,10 @@ pub(crate) fn read_pieces(mut reader: Box<dyn Read + Send>) -> Result<Reading> {
     let (empty, mut again) = mpsc::unbounded_channel::<Piece>();
     start(move || {
         loop {
-            let mut piece = again.try_recv().unwrap_or_else(|_| Piece { room: vec![0; PIECE], filled: 0 });
-            let read = match reader.read(&mut piece.room) {
+            let mut piece = again.try_recv().unwrap_or_else(|_| Piece::new());
+            let read = match piece.read(&mut *reader) {
                 Ok(0) => break,
-                Ok(count) => {
-                    piece.filled = count;
-                    Ok(piece)
-                }
+                Ok(_) => Ok(piece),
                 Err(cause) if cause.kind() == io::ErrorKind::Interrupted => continue,
                 Err(cause) => Err(cause),
             };
@@ -69,16 +93,16 @@ pub(crate) fn read_pieces(mut reader: Box<dyn Read + Send>) -> Result<Reading> {
 
 /// A thread that writes.
 pub(crate) struct Writing {
-    full: Option<mpsc::Sender<Vec<u8>>>,
-    empty: mpsc::UnboundedReceiver<Vec<u8>>,
+    full: Option<mpsc::Sender<Batch>>,
+    empty: mpsc::UnboundedReceiver<Batch>,
     /// `None` once it has ended.
     running: Option<oneshot::Receiver<io::Result<()>>>,
     outcome: io::Result<()>,
 }
 
 impl Writing {
-    /// A buffer to fill.
-    pub(crate) fn room(&mut self) -> Vec<u8> {
+    /// A batch to fill.
+    pub(crate) fn room(&mut self) -> Batch {
         self.empty.try_recv().unwrap_or_default()
     }
 
@@ -88,9 +112,9 @@ impl Writing {
     }
 
     /// Hands over bytes; `false` if the thread takes no more.
-    pub(crate) async fn give(&self, piece: Vec<u8>) -> bool {
+    pub(crate) async fn give(&self, batch: Batch) -> bool {
         match &self.full {
-            Some(full) => full.send(piece).await.is_ok(),
+            Some(full) => full.send(batch).await.is_ok(),
             None => false,
         }
     }
@@ -114,32 +138,42 @@ impl Writing {
     }
 }
 
-/// Whether it is time to write `piece`.
-pub(crate) fn is_full(piece: &[u8]) -> bool {
-    piece.len() >= PIECE
-}
-
 /// Starts to write.
 pub(crate) fn write_pieces(mut writer: Box<dyn Write + Send>) -> Result<Writing> {
-    let (full, mut take) = mpsc::channel::<Vec<u8>>(PIECES);
+    let (full, mut take) = mpsc::channel::<Batch>(PIECES);
     let (again, empty) = mpsc::unbounded_channel();
     let (tell, running) = oneshot::channel();
     start(move || {
         let mut result = Ok(());
-        while let Some(mut piece) = take.blocking_recv() {
-            result = writer.write_all(&piece).and_then(|()| writer.flush());
+        while let Some(batch) = take.blocking_recv() {
+            result = write_batch(&mut *writer, &batch);
             if result.is_err() {
                 break;
             }
-            piece.clear();
             // The connection may be over.
-            let _ = again.send(piece);
+            let _ = again.send(batch);
         }
         // The end of the stream comes before the word that all is written.
         drop(writer);
         let _ = tell.send(result);
     })?;
     Ok(Writing { full: Some(full), empty, running: Some(running), outcome: Ok(()) })
+}
+
+/// Writes the bodies of all DATA records, in one call if the system takes them so.
+fn write_batch(writer: &mut dyn Write, batch: &Batch) -> io::Result<()> {
+    let data = batch.records().filter(|record| record.kind == DATA);
+    let mut bodies: Vec<IoSlice<'_>> = data.map(|record| IoSlice::new(record.body)).collect();
+    let mut bodies = bodies.as_mut_slice();
+    while !bodies.is_empty() {
+        match writer.write_vectored(bodies) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => IoSlice::advance_slices(&mut bodies, count),
+            Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
+            Err(cause) => return Err(cause),
+        }
+    }
+    writer.flush()
 }
 
 /// Starts a thread that ends with its local end.

@@ -12,9 +12,13 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+
+/// Connections that may wait in the kernel to be accepted; it takes its own limit (`net.core.somaxconn`) if that is less.
+/// Beyond it new ones are not heard, and try again only after a second.
+const BACKLOG: u32 = 4096;
 
 /// How long the listener rests when the system has no descriptor for one more connection.
 const REST: Duration = Duration::from_millis(100);
@@ -56,6 +60,8 @@ pub struct Listener {
     waiting: Waiting,
     penalties: Arc<Mutex<Penalties>>,
     counts: Counts,
+    /// Until when no connection is accepted, since there is no descriptor for it.
+    resting: Option<Instant>,
 }
 
 impl Listener {
@@ -67,7 +73,7 @@ impl Listener {
         let port = at.port().or(service.port);
         let port =
             port.ok_or_else(|| Error::usage(format!("no port to listen on in '{at}'")).hint("write HOST:PORT"))?;
-        let tcp = TcpListener::bind((at.host(), port)).await.map_err(|cause| {
+        let tcp = bind(at.host(), port).await.map_err(|cause| {
             let error = Error::state(format!("cannot listen on {}: {}", at.clone().with_port(port), reason(&cause)));
             match cause.kind() {
                 std::io::ErrorKind::AddrInUse => error.hint("another program listens there; port 0 takes a free one"),
@@ -87,6 +93,7 @@ impl Listener {
             waiting: Waiting::default(),
             penalties,
             counts: Counts::default(),
+            resting: None,
         })
     }
 
@@ -111,16 +118,18 @@ impl Listener {
     /// The socket is gone.
     pub async fn accept(&mut self) -> Result<Incoming> {
         loop {
+            let rested = self.resting.unwrap_or_else(Instant::now);
             tokio::select! {
                 Some(over) = self.handshakes.join_next_with_id(), if !self.handshakes.is_empty() => {
                     if let Some(incoming) = self.conclude(over) {
                         return Ok(incoming);
                     }
                 }
-                accepted = self.tcp.accept() => match accepted {
+                accepted = self.tcp.accept(), if self.resting.is_none() => match accepted {
                     Ok((socket, from)) => self.begin(socket, from),
-                    Err(cause) => self.pause(&cause).await?,
+                    Err(cause) => self.pause(&cause)?,
                 },
+                () = tokio::time::sleep_until(rested), if self.resting.is_some() => self.resting = None,
             }
         }
     }
@@ -174,11 +183,12 @@ impl Listener {
         }
     }
 
-    /// A connection that went away before it was accepted is nothing; no descriptors left is a reason to rest.
-    async fn pause(&self, cause: &std::io::Error) -> Result<()> {
+    /// A connection that went away before it was accepted is nothing; no descriptors left is a reason to rest, but not for
+    /// those that have one.
+    fn pause(&mut self, cause: &std::io::Error) -> Result<()> {
         match cause.raw_os_error() {
             Some(nix::libc::EMFILE | nix::libc::ENFILE | nix::libc::ENOBUFS | nix::libc::ENOMEM) => {
-                tokio::time::sleep(REST).await;
+                self.resting = Some(Instant::now() + REST);
                 Ok(())
             }
             Some(nix::libc::EBADF | nix::libc::EINVAL | nix::libc::ENOTSOCK) => {
@@ -187,6 +197,21 @@ impl Listener {
             _ => Ok(()),
         }
     }
+}
+
+/// Listens on the first address of `host` that can be listened on.
+async fn bind(host: &str, port: u16) -> std::io::Result<TcpListener> {
+    let mut failure = std::io::Error::new(std::io::ErrorKind::NotFound, "the name has no address");
+    for address in tokio::net::lookup_host((host, port)).await? {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        // A port whose last connections are still fading away can be listened on again.
+        socket.set_reuseaddr(true)?;
+        match socket.bind(address).and_then(|()| socket.listen(BACKLOG)) {
+            Ok(listening) => return Ok(listening),
+            Err(cause) => failure = cause,
+        }
+    }
+    Err(failure)
 }
 
 /// How a handshake's task ends.

@@ -17,7 +17,7 @@ pub use gate::{
 };
 pub use listen::{Incoming, ListenOptions, Listener};
 pub use pulse::MISSED as KEEPALIVE_MISSED;
-pub use receive::{MAX_ERROR_TEXT, Receiver, Record};
+pub use receive::{Batch, MAX_ERROR_TEXT, Receiver, Record};
 pub use send::Sender;
 
 use crate::error::Result;

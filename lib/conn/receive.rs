@@ -32,6 +32,21 @@ pub struct Record<'a> {
     pub body: &'a [u8],
 }
 
+/// Records that came together, in the buffer that they came in.
+#[derive(Debug, Default)]
+pub struct Batch {
+    buffer: Vec<u8>,
+    records: Vec<(u8, Range<usize>)>,
+}
+
+impl Batch {
+    /// The records, in order.
+    pub fn records(&self) -> impl Iterator<Item = Record<'_>> {
+        let body = |body: &Range<usize>| self.buffer.get(body.clone()).unwrap_or_default();
+        self.records.iter().map(move |(kind, place)| Record { kind: *kind, body: body(place) })
+    }
+}
+
 /// Receives records in order and opens them in place.
 pub struct Receiver {
     socket: OwnedReadHalf,
@@ -41,6 +56,8 @@ pub struct Receiver {
     filled: Range<usize>,
     carried: u64,
     state: State,
+    /// An error that was found behind records that are still to be taken.
+    fault: Option<Error>,
     silence: Silence,
     pulse: Arc<Pulse>,
     me: PublicKey,
@@ -67,7 +84,18 @@ impl Receiver {
     pub(super) fn new(socket: OwnedReadHalf, opener: Opener, pulse: Arc<Pulse>, me: PublicKey) -> Self {
         let buffer = vec![0; IDLE_ROOM];
         let silence = pulse.silence();
-        Receiver { socket, opener, buffer, filled: 0..0, carried: 0, state: State::Open, silence, pulse, me }
+        Receiver {
+            socket,
+            opener,
+            buffer,
+            filled: 0..0,
+            carried: 0,
+            state: State::Open,
+            fault: None,
+            silence,
+            pulse,
+            me,
+        }
     }
 
     /// The next record, or `None` when the other side has closed its direction in good order. Losing the future loses no
@@ -86,15 +114,43 @@ impl Receiver {
         }
     }
 
-    /// The next record if all of it is here already.
+    /// All records that are here, waiting for the first of them; `false` when the other side has closed its direction. They
+    /// come in the buffer that they came in, and `batch`'s own is used from now on: no byte is copied. Losing the future
+    /// loses no byte.
     ///
     /// # Errors
-    /// Those of [`Receiver::recv`].
-    pub fn ready(&mut self) -> Result<Option<Record<'_>>> {
-        match self.step()? {
-            Step::Record(kind, body) => Ok(Some(self.record(kind, body))),
-            Step::End | Step::Incomplete => Ok(None),
+    /// Those of [`Receiver::recv`], after what came before.
+    pub async fn recv_batch(&mut self, batch: &mut Batch) -> Result<bool> {
+        batch.records.clear();
+        loop {
+            match self.step() {
+                Ok(Step::Record(kind, body)) => {
+                    batch.records.push((kind, body));
+                    continue;
+                }
+                Ok(Step::Incomplete) if batch.records.is_empty() => {
+                    self.fill().await?;
+                    continue;
+                }
+                Ok(Step::End) if batch.records.is_empty() => return Ok(false),
+                Ok(Step::Incomplete | Step::End) => {}
+                Err(error) if batch.records.is_empty() => return Err(error),
+                Err(error) => self.fault = Some(error),
+            }
+            self.change_buffers(batch);
+            return Ok(true);
         }
+    }
+
+    /// Gives the buffer away and goes on in the batch's, with what is left over.
+    fn change_buffers(&mut self, batch: &mut Batch) {
+        let left = self.filled.len();
+        batch.buffer.resize(self.buffer.len(), 0);
+        if let (Some(to), Some(from)) = (batch.buffer.get_mut(..left), self.buffer.get(self.filled.clone())) {
+            to.copy_from_slice(from);
+        }
+        std::mem::swap(&mut self.buffer, &mut batch.buffer);
+        self.filled = 0..left;
     }
 
     fn record(&self, kind: u8, body: Range<usize>) -> Record<'_> {
@@ -103,7 +159,7 @@ impl Receiver {
 
     fn step(&mut self) -> Result<Step> {
         if self.state == State::Broken {
-            return Err(Error::protocol("nothing can follow an error"));
+            return Err(self.fault.take().unwrap_or_else(|| Error::protocol("nothing can follow an error")));
         }
         let step = self.next_step();
         if step.is_err() {

@@ -46,6 +46,17 @@ impl Sender {
         Ok(())
     }
 
+    /// Seals one record from `text`: the type byte, one of the service's own, with the body right behind it.
+    ///
+    /// # Errors
+    /// No type byte, or a body over [`crate::record::MAX_BODY_LEN`].
+    pub fn push_text(&mut self, text: &[u8]) -> Result<()> {
+        debug_assert!(text.first().is_some_and(|kind| *kind < kind::SHARED), "the type is not the service's own");
+        self.sealer.seal_text(text, &mut self.out)?;
+        self.carried += u64::try_from(text.len() - 1).unwrap_or(u64::MAX);
+        Ok(())
+    }
+
     /// Sealed bytes that have not left yet.
     #[must_use]
     pub fn pending(&self) -> usize {

@@ -8,6 +8,8 @@ use keywire::key::{KeyPair, PublicKey};
 use keywire::store::Store;
 use keywire::trust::{Allowlist, Expiry, Peers, Right};
 use std::collections::BTreeSet;
+use std::fs::OpenOptions;
+use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::SystemTime;
@@ -21,11 +23,16 @@ fn attack(file: &Path, check: impl Fn(&[u8])) {
     let random: Vec<Vec<u8>> = (0..RANDOM).map(|_| dice.spoil(&good)).collect();
     // Of the changes of one byte, every 13th: there are many, and 13 divides no power of 2.
     for bytes in near(&good).step_by(13).chain(random) {
-        let mut options = std::fs::OpenOptions::new();
-        let mut opened = options.write(true).create(true).truncate(true).mode(0o600).open(file).unwrap();
-        std::io::Write::write_all(&mut opened, &bytes).unwrap();
+        write(file, &bytes);
         check(&bytes);
     }
+}
+
+/// Puts a new file in the place of an old one: to write over it would wait for the disk.
+fn write(file: &Path, bytes: &[u8]) {
+    let _ = std::fs::remove_file(file);
+    let mut opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file).unwrap();
+    opened.write_all(bytes).unwrap();
 }
 
 fn a_key() -> PublicKey {
@@ -94,28 +101,22 @@ fn a_key_that_is_nobodys_is_refused_in_every_file() {
     for bytes in super::handshake::nobodys_keys() {
         let text = bech32::encode::<bech32::Bech32m>(bech32::Hrp::parse("kw").unwrap(), &bytes).unwrap();
         assert!(text.parse::<PublicKey>().is_err());
-        let write = |name: &str, contents: String| {
-            let path = dir.join(name);
-            let _ = std::fs::remove_file(&path);
-            let mut options = std::fs::OpenOptions::new();
-            let mut file = options.write(true).create_new(true).mode(0o600).open(&path).unwrap();
-            std::io::Write::write_all(&mut file, contents.as_bytes()).unwrap();
-            path
-        };
-        write("allow.json", format!(r#"{{"version": 1, "rules": [{{"key": "{text}", "rights": ["pipe"]}}]}}"#));
+        write(
+            &dir.join("allow.json"),
+            format!(r#"{{"version": 1, "rules": [{{"key": "{text}", "rights": ["pipe"]}}]}}"#).as_bytes(),
+        );
         assert!(Allowlist::load(&store).is_err());
         write(
-            "peers.json",
+            &dir.join("peers.json"),
             format!(
                 r#"{{"version": 1, "peers": [{{"name": "n", "key": "{text}", "addresses": [], "added": "2026-11-21T00:00:00Z"}}]}}"#
-            ),
+            )
+            .as_bytes(),
         );
         assert!(Peers::load(&store).is_err());
         let secret = KeyPair::generate().unwrap().secret().expose_text().unwrap();
-        let path = write(
-            "identity.json",
-            format!(r#"{{"version": 1, "public": "{text}", "secret": "{}"}}"#, *secret),
-        );
+        let path = dir.join("identity.json");
+        write(&path, format!(r#"{{"version": 1, "public": "{text}", "secret": "{}"}}"#, *secret).as_bytes());
         assert!(IdentityFile::locate(Some(&path)).unwrap().public().is_err());
     }
 }
