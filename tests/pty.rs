@@ -394,6 +394,20 @@ fn every_way_not_to_get_through_is_one_clear_line_and_255() {
 }
 
 #[test]
+fn ones_own_key_is_a_guest_only_where_both_ends_say_so() {
+    let user = User::with_key();
+    for allow_self in [&[][..], &["--allow-self"]] {
+        let mut command = user.command("kw-ptyd");
+        command.args(["--listen", "127.0.0.1:0", "--allow", &user.key()]).args(allow_self);
+        let mut daemon = Running::start(command.stderr(Stdio::null()));
+        let address = daemon.address();
+        user.run("kw-pty", [&address, "true"]).fails(255, "own key");
+        let status = user.run("kw-pty", ["--allow-self", &address, "exit 3"]).code();
+        assert_eq!(status, if allow_self.is_empty() { 255 } else { 3 });
+    }
+}
+
+#[test]
 fn a_port_that_is_taken_is_named() {
     let pair = Pair::new();
     let at = pair.address.split_once('@').unwrap().1;

@@ -32,12 +32,15 @@ impl Piece {
     fn read(&mut self, reader: &mut dyn Read) -> io::Result<usize> {
         let mut bodies = Vec::with_capacity(RECORDS);
         for record in self.room.chunks_exact_mut(RECORD) {
-            if let Some((kind, body)) = record.split_first_mut() {
-                *kind = DATA;
+            if let Some((_, body)) = record.split_first_mut() {
                 bodies.push(IoSliceMut::new(body));
             }
         }
         self.filled = reader.read_vectored(&mut bodies)?;
+        // Only now: to write a type costs a page of memory, and a session may be idle for long.
+        for kind in self.room.iter_mut().step_by(RECORD).take(self.filled.div_ceil(MAX_BODY_LEN)) {
+            *kind = DATA;
+        }
         Ok(self.filled)
     }
 
@@ -160,9 +163,9 @@ pub(crate) fn write_pieces(mut writer: Box<dyn Write + Send>) -> Result<Writing>
     Ok(Writing { full: Some(full), empty, running: Some(running), outcome: Ok(()) })
 }
 
-/// Writes the bodies of all DATA records, in one call if the system takes them so.
+/// Writes the bodies of the DATA records, up to what is none, in one call if the system takes them so.
 fn write_batch(writer: &mut dyn Write, batch: &Batch) -> io::Result<()> {
-    let data = batch.records().filter(|record| record.kind == DATA);
+    let data = batch.records().take_while(|record| record.kind == DATA);
     let mut bodies: Vec<IoSlice<'_>> = data.map(|record| IoSlice::new(record.body)).collect();
     let mut bodies = bodies.as_mut_slice();
     while !bodies.is_empty() {

@@ -17,6 +17,10 @@ pub(crate) struct Args {
     #[argh(option, arg_name = "key")]
     pub(crate) allow: Vec<Allowed>,
 
+    /// our own key may dial too
+    #[argh(switch)]
+    pub(crate) allow_self: bool,
+
     /// this host's key pair (default identity.json in the state directory)
     #[argh(option, short = 'i', arg_name = "file")]
     pub(crate) identity: Option<PathBuf>,

@@ -30,6 +30,7 @@ fn run(args: Args) -> Result<ExitCode> {
     let options = ListenOptions {
         limits: Limits { startups: args.max_startups, limit_loopback: args.limit_loopback, ..Limits::default() },
         keepalive: Duration::from_secs(args.keepalive),
+        allow_self: args.allow_self,
         ..ListenOptions::default()
     };
     let at: HostPort = args.listen.parse()?;

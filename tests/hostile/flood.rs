@@ -191,6 +191,7 @@ fn one_source_gets_sixteen_places_and_not_one_more() {
     let runtime = runtime();
     let (mut listener, to) = runtime.block_on(listening(ListenOptions { limits, ..ListenOptions::default() }));
     let (done, mut is_done) = tokio::sync::oneshot::channel();
+    let started = Instant::now();
     let dialing = std::thread::spawn(move || {
         let mut sockets: Vec<TcpStream> = (0..20).map(|_| connect(&to)).collect();
         let ended: Vec<Vec<u8>> = sockets[16..].iter_mut().map(rest).collect();
@@ -204,6 +205,7 @@ fn one_source_gets_sixteen_places_and_not_one_more() {
         }
     });
     assert_eq!((listener.counts().turned_away, listener.counts().crowded_out), (4, 0));
+    assert!(started.elapsed() < Duration::from_secs(5), "they were left to wait for {:?}", started.elapsed());
     drop(dialing.join().unwrap());
 }
 
