@@ -59,7 +59,7 @@ pub(crate) struct Args {
     #[argh(switch)]
     pub(crate) r#try: bool,
 
-    /// the host: a name, or KEY@HOST[:PORT]
+    /// the host (a name, KEY@HOST or KEY@HOST:PORT), then the command
     #[argh(positional, greedy)]
     pub(crate) words: Vec<String>,
 }
