@@ -43,6 +43,11 @@ fn main_with<A: TopLevelCommand + ArgsInfo>(
     })
 }
 
+/// Says `text` on standard error. Nobody is left to tell when that is gone, and no program ends over it.
+pub fn say(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
 /// Prints an error and its hints on standard error, each line with the program's name in front.
 pub fn report(name: &str, error: &Error) {
     if error.kind() == Kind::ClosedOutput {
@@ -153,13 +158,18 @@ fn run_on<T>(builder: &mut tokio::runtime::Builder, work: impl Future<Output = R
 pub fn asked_to_end() -> Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
     let wait = |kind| signal(kind).map_err(|cause| Error::state(format!("cannot wait for signals: {cause}")));
+    // What nohup and shells have told us to ignore stays ignored.
+    let heeded = |kind: SignalKind| !crate::sys::is_ignored(kind.as_raw_value());
+    let [heed_term, heed_int, heed_hup] =
+        [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()].map(heeded);
     let (mut term, mut int, mut hup) =
         (wait(SignalKind::terminate())?, wait(SignalKind::interrupt())?, wait(SignalKind::hangup())?);
     Ok(async move {
         tokio::select! {
-            _ = term.recv() => {}
-            _ = int.recv() => {}
-            _ = hup.recv() => {}
+            _ = term.recv(), if heed_term => {}
+            _ = int.recv(), if heed_int => {}
+            _ = hup.recv(), if heed_hup => {}
+            else => std::future::pending().await,
         }
     })
 }

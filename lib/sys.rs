@@ -31,7 +31,8 @@ pub fn lead_session(command: &mut Command, terminal: bool) {
         // SAFETY: PR_SET_PDEATHSIG takes one integer.
         check(unsafe { nix::libc::prctl(nix::libc::PR_SET_PDEATHSIG, nix::libc::SIGHUP) })?;
         // SAFETY: marks descriptors for closing at exec; those that the standard library needs until then stay open.
-        check(unsafe { nix::libc::syscall(nix::libc::SYS_close_range, 3, u32::MAX, nix::libc::CLOSE_RANGE_CLOEXEC) })?;
+        // Our own files are marked already, and a system before Linux 5.11 has no such call.
+        let _ = unsafe { nix::libc::syscall(nix::libc::SYS_close_range, 3, u32::MAX, nix::libc::CLOSE_RANGE_CLOEXEC) };
         // SAFETY: signal dispositions and the mask are set from constants and an empty set on the stack.
         unsafe {
             let mut none = std::mem::MaybeUninit::uninit();
@@ -68,6 +69,29 @@ pub fn reset_when_closed(socket: &impl AsFd) -> io::Result<()> {
             length,
         )
     })
+}
+
+/// Whether this process was started with `signal` ignored, as nohup(1) does.
+#[must_use]
+pub fn is_ignored(signal: i32) -> bool {
+    let mut found = std::mem::MaybeUninit::<nix::libc::sigaction>::zeroed();
+    // SAFETY: without a new action sigaction only writes the present one into the memory it is given, which zeros would
+    // also be a value of.
+    unsafe {
+        nix::libc::sigaction(signal, std::ptr::null(), found.as_mut_ptr()) == 0
+            && found.assume_init().sa_sigaction == nix::libc::SIG_IGN
+    }
+}
+
+/// Bytes that can be read from `fd` now.
+///
+/// # Errors
+/// It is nothing that can tell.
+pub fn readable_now(fd: &impl AsFd) -> io::Result<u32> {
+    let mut count: nix::libc::c_int = 0;
+    // SAFETY: FIONREAD writes one int into the memory it is given.
+    check(unsafe { nix::libc::ioctl(fd.as_fd().as_raw_fd(), nix::libc::FIONREAD, &raw mut count) })?;
+    Ok(u32::try_from(count).unwrap_or(0))
 }
 
 /// Rows and columns of the terminal on `fd`.

@@ -216,3 +216,11 @@ fn a_shell_without_a_terminal_reads_commands_from_standard_input() {
     assert_eq!(done.code(), 5);
     assert!(done.stdout.contains("42"), "{done:?}");
 }
+
+#[test]
+fn the_end_of_input_behind_half_a_line_ends_a_program_that_reads_a_terminal() {
+    let pair = Pair::new();
+    let done =
+        Done::with(pair.guest.command("kw-pty").args(["-tt", &pair.address, "stty -echo; cat; echo end"]), b"abc");
+    assert!(done.stdout.ends_with("abcend\r\n"), "{done:?}");
+}

@@ -125,7 +125,7 @@ impl Writing {
     /// Waits until the thread takes no more: after a failure, or the end. Losing the future loses nothing.
     pub(crate) async fn ended(&mut self) {
         if let Some(running) = &mut self.running {
-            self.outcome = running.await.unwrap_or(Ok(()));
+            self.outcome = running.await.unwrap_or_else(|_| Err(io::Error::other("the writing thread died")));
             self.running = None;
         }
     }

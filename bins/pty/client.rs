@@ -3,6 +3,7 @@
 use crate::Plan;
 use crate::escape::{Escapes, Typed};
 use crate::streams::{Outputs, Written, read_stdin};
+use keywire::cli;
 use keywire::conn::{Connection, Receiver, Sender};
 use keywire::error::{Error, Result, reason};
 use keywire::proto::pty::{Exit, FromDialer, FromHost, STDIN, Stream};
@@ -45,12 +46,12 @@ impl Left {
             Left::Exit(Exit::Status(status)) => status,
             Left::Exit(Exit::Signal(signal)) => {
                 if !quiet {
-                    eprintln!("{name}: the command was ended by the signal {}", sanitize_line(&signal));
+                    cli::say(&format!("{name}: the command was ended by the signal {}", sanitize_line(&signal)));
                 }
                 128 + number(&signal)
             }
             Left::Exit(Exit::NotStarted(status, why)) => {
-                eprintln!("{name}: the host could not start it: {}", sanitize_line(&why));
+                cli::say(&format!("{name}: the host could not start it: {}", sanitize_line(&why)));
                 status
             }
             Left::Early(status) => status,
@@ -118,6 +119,10 @@ impl Client {
     /// Serves the session until the command, the user or the connection ends it.
     pub(crate) async fn run(mut self) -> Result<Left> {
         let mut signals = Signals::new()?;
+        if self.raw.is_some() {
+            // It may have got another size while the host was dialed.
+            self.signalled(Signalled::Resized)?;
+        }
         if self.input.pieces.is_none() {
             self.end_of_input()?;
         }
@@ -309,13 +314,21 @@ struct Signals {
     interrupted: Signal,
     ended: Signal,
     hung_up: Signal,
+    /// Whether an interrupt is heeded: a shell lets its jobs in the background ignore it.
+    heed_interrupt: bool,
+    /// Whether a hangup is heeded: nohup lets it be ignored.
+    heed_hangup: bool,
 }
 
 impl Signals {
     fn new() -> Result<Self> {
         let wait =
             |kind| signal(kind).map_err(|cause| Error::state(format!("cannot wait for signals: {}", reason(&cause))));
+        let heed = |kind: SignalKind| !keywire::sys::is_ignored(kind.as_raw_value());
+        let (heed_interrupt, heed_hangup) = (heed(SignalKind::interrupt()), heed(SignalKind::hangup()));
         Ok(Signals {
+            heed_interrupt,
+            heed_hangup,
             resized: wait(SignalKind::window_change())?,
             interrupted: wait(SignalKind::interrupt())?,
             ended: wait(SignalKind::terminate())?,
@@ -326,9 +339,9 @@ impl Signals {
     async fn next(&mut self) -> Signalled {
         tokio::select! {
             _ = self.resized.recv() => Signalled::Resized,
-            _ = self.interrupted.recv() => Signalled::Interrupted,
+            _ = self.interrupted.recv(), if self.heed_interrupt => Signalled::Interrupted,
             _ = self.ended.recv() => Signalled::Ended,
-            _ = self.hung_up.recv() => Signalled::Ended,
+            _ = self.hung_up.recv(), if self.heed_hangup => Signalled::Ended,
         }
     }
 }

@@ -12,7 +12,7 @@ use keywire::addr::{HostPort, PeerAddr};
 use keywire::cli;
 use keywire::conn::{DialOptions, dial};
 use keywire::error::{Error, Kind, Result, reason};
-use keywire::proto::pty::{Op, PTY, Request, Tty};
+use keywire::proto::pty::{Op, PTY, Request, Tty, VARIABLES};
 use keywire::store::Store;
 use keywire::term::{RawMode, WindowSize, sanitize_line};
 use keywire::trust::Peers;
@@ -22,9 +22,6 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 const NAME: &str = "kw-pty";
-
-/// Variables that are handed on if they are set: how this terminal shows text, and what git asks for.
-const HANDED_ON: &[&str] = &["LANG", "LANGUAGE", "COLORTERM", "NO_COLOR", "GIT_PROTOCOL"];
 
 fn main() -> ExitCode {
     cli::main_of_remote(NAME, run)
@@ -47,7 +44,7 @@ fn dial_and_serve(plan: Plan, args: &Args) -> Result<Left> {
     };
     let talk = |text: &str| {
         if args.verbose > 0 {
-            eprintln!("{NAME}: {text}")
+            cli::say(&format!("{NAME}: {text}"));
         }
     };
     talk(&format!("dialing {to} as {}", me.public()));
@@ -66,7 +63,15 @@ fn dial_and_serve(plan: Plan, args: &Args) -> Result<Left> {
 /// Where PEER is: a name, `KEY@HOST[:PORT]`, or, with `-l KEY`, `HOST[:PORT]`.
 fn address(peer: &str, args: &Args) -> Result<PeerAddr> {
     let peers = Peers::load(&Store::home()?)?;
-    let Some(login) = &args.login else { return peers.resolve(peer, args.port.or(PTY.port)) };
+    let Some(login) = &args.login else {
+        let found = peers.resolve(peer, args.port.or(PTY.port))?;
+        // A port on the command line counts for more than the one in the address book.
+        let at = match args.port {
+            Some(port) if !peer.contains('@') => found.at.with_port(port),
+            _ => found.at,
+        };
+        return Ok(PeerAddr { key: found.key, at });
+    };
     let key = peers.resolve_key(login)?;
     let at: HostPort = peer.parse()?;
     let port = at.port().or(args.port).or(PTY.port).unwrap_or(0);
@@ -85,6 +90,10 @@ struct Plan {
 impl Plan {
     fn new(args: &Args) -> Result<Self> {
         let words = if args.r#try { args.words.as_slice() } else { args.words.get(1..).unwrap_or_default() };
+        let words = match words {
+            [dashes, rest @ ..] if dashes == "--" => rest,
+            words => words,
+        };
         let command = (!words.iter().all(String::is_empty)).then(|| words.join(" "));
         let stdin = std::io::stdin();
         let at_terminal = stdin.is_terminal();
@@ -95,7 +104,9 @@ impl Plan {
             (_, _, _) => true,
         };
         if args.tty == 1 && !args.no_tty && !wanted && !args.quiet {
-            eprintln!("{NAME}: no terminal is given, since standard input is none; -tt gives one all the same");
+            cli::say(&format!(
+                "{NAME}: no terminal is given, since standard input is none; -tt gives one all the same"
+            ));
         }
         let raw = if wanted && at_terminal && !args.no_stdin {
             let raw = RawMode::prepare(&stdin);
@@ -103,7 +114,10 @@ impl Plan {
         } else {
             None
         };
-        let env = std::env::vars().filter(|(name, _)| HANDED_ON.contains(&name.as_str()) || name.starts_with("LC_"));
+        // What is not UTF-8 has no place in a request.
+        let texts =
+            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        let env = texts.filter(|(name, _)| VARIABLES.contains(&name.as_str()) || name.starts_with("LC_"));
         let request = Request {
             op: if command.is_some() { Op::Exec } else { Op::Shell },
             command,
@@ -126,7 +140,7 @@ fn escape_character(text: &str) -> Result<Option<u8>> {
     match text.as_bytes() {
         b"none" => Ok(None),
         [one] => Ok(Some(*one)),
-        [b'^', letter @ b'@'..=b'_'] => Ok(Some(letter & 0x1f)),
+        [b'^', letter @ (b'@'..=b'_' | b'a'..=b'z')] => Ok(Some(letter & 0x1f)),
         _ => Err(Error::usage(format!("'{}' cannot start an escape", sanitize_line(text)))
             .hint("write one character, ^ and a letter, or none")),
     }

@@ -6,7 +6,7 @@ use args::{Allowed, Args};
 use keywire::addr::HostPort;
 use keywire::cli;
 use keywire::conn::{Limits, ListenOptions, Listener};
-use keywire::error::Result;
+use keywire::error::{Error, Result};
 use keywire::host::{self, Account, Ended, Event, Keeper, What};
 use keywire::key::PublicKey;
 use keywire::proto::pty::{Exit, Op, PTY};
@@ -25,6 +25,9 @@ fn main() -> ExitCode {
 
 fn run(args: Args) -> Result<ExitCode> {
     let me = Arc::new(cli::identity(args.identity.as_deref(), args.passphrase_file.as_deref())?);
+    if args.max_startups == 0 {
+        return Err(Error::usage("--max-startups 0 would let nobody in"));
+    }
     let account = Account::own()?;
     let door = Door::new(&args.allow)?;
     let options = ListenOptions {
@@ -83,6 +86,6 @@ impl Keeper for Door {
             What::Ended(Ended::Disconnected(why)) => format!("hung up: {}", sanitize_line(why)),
             What::Ended(Ended::Stopped) => "hung up: the host is ending".to_owned(),
         };
-        eprintln!("{NAME}: {who} from {}: {what}", event.from);
+        cli::say(&format!("{NAME}: {who} from {}: {what}", event.from));
     }
 }

@@ -286,7 +286,7 @@ impl Incoming {
     /// # Errors
     /// The connection is gone, so it may not know why.
     pub async fn refuse(self, why: Reason, text: &str) -> Result<()> {
-        if why == Reason::Refused {
+        if matches!(why, Reason::Refused | Reason::BadRequest) {
             lock(&self.penalties).add(Source::of(self.from.ip()), REFUSED, Instant::now());
         }
         let (sender, receiver) = self.connect()?.split();

@@ -30,7 +30,8 @@ pub(super) enum Beat {
 impl Pulse {
     pub(super) fn new(interval: Duration) -> Self {
         Pulse {
-            interval,
+            // Beyond a year it makes no difference, but sums would overflow.
+            interval: interval.min(Duration::from_secs(365 * 86_400)),
             start: Instant::now(),
             heard: AtomicU64::new(0),
             asked: AtomicU64::new(0),

@@ -40,6 +40,7 @@ impl Sender {
     /// A body over [`crate::record::MAX_BODY_LEN`].
     pub fn push(&mut self, kind: u8, parts: &[&[u8]]) -> Result<()> {
         debug_assert!(kind < kind::SHARED, "the type {kind:#x} is not the service's own");
+        self.forget_written();
         self.sealer.seal(kind, parts, &mut self.out)?;
         let body: usize = parts.iter().map(|part| part.len()).sum();
         self.carried += u64::try_from(body).unwrap_or(u64::MAX);
@@ -52,9 +53,19 @@ impl Sender {
     /// No type byte, or a body over [`crate::record::MAX_BODY_LEN`].
     pub fn push_text(&mut self, text: &[u8]) -> Result<()> {
         debug_assert!(text.first().is_some_and(|kind| *kind < kind::SHARED), "the type is not the service's own");
+        self.forget_written();
         self.sealer.seal_text(text, &mut self.out)?;
         self.carried += u64::try_from(text.len() - 1).unwrap_or(u64::MAX);
         Ok(())
+    }
+
+    /// Drops the bytes that have left once they are most of the buffer: a flush that is interrupted again and again, while
+    /// more is pushed, would let it grow for ever.
+    fn forget_written(&mut self) {
+        if self.written > self.out.len() / 2 {
+            self.out.drain(..self.written);
+            self.written = 0;
+        }
     }
 
     /// Sealed bytes that have not left yet.
@@ -166,5 +177,35 @@ impl Sender {
         tokio::time::timeout(LAST_WORDS_WITHIN, spoken)
             .await
             .map_err(|_| Error::network("the other side has stopped reading"))?
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::seal::Suite;
+    use tokio::io::AsyncReadExt;
+    use tokio::net::{TcpListener, TcpStream};
+
+    #[tokio::test]
+    async fn a_flush_that_is_interrupted_again_and_again_does_not_let_the_buffer_grow() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (ours, accepted) = tokio::join!(TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
+        let (_reading, writing) = ours.unwrap().into_split();
+        let mut theirs = accepted.unwrap().0;
+        let sealer = Sealer::new(Suite::ChaChaPoly, &[1; 32]).unwrap();
+        let mut sender = Sender::new(writing, sealer, Arc::new(Pulse::new(Duration::ZERO)));
+        let mut room = vec![0; 256 << 10];
+        for _ in 0..1000 {
+            while sender.pending() < 512 << 10 {
+                sender.push(1, &[&[0; 60_000]]).unwrap();
+            }
+            tokio::select! {
+                biased;
+                flushed = sender.flush() => flushed.unwrap(),
+                read = theirs.read(&mut room) => assert!(read.unwrap() > 0),
+            }
+        }
+        assert!(sender.out.len() < 4 << 20, "{} bytes for {} pending", sender.out.len(), sender.pending());
     }
 }

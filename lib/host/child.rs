@@ -108,6 +108,11 @@ impl Command {
         status.map_or_else(|cause| Exit::NotStarted(126, format!("it was lost: {}", reason(&cause))), exit)
     }
 
+    /// Whether its streams are a terminal.
+    pub(super) fn has_terminal(&self) -> bool {
+        self.terminal.is_some()
+    }
+
     /// Gives its terminal another size; without a terminal there is nothing to do.
     pub(super) fn resize(&self, size: WindowSize) {
         if let Some(terminal) = &self.terminal {

@@ -1,14 +1,12 @@
 //! Whose shell it is, and what the shell's environment holds: a clean slate, and only what is meant to be there.
 
 use crate::error::{Error, Result};
+use crate::proto::pty::VARIABLES;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Where programs are found until the user's own start-up files say otherwise.
 const PATH: &str = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin";
-
-/// Variables that a dialer may set: how it shows text, and what git asks for. Nothing that changes which code runs.
-const FROM_DIALER: &[&str] = &["LANG", "LANGUAGE", "COLORTERM", "NO_COLOR", "GIT_PROTOCOL"];
 
 /// Longest value that a dialer may set.
 const MAX_VALUE_LEN: usize = 1024;
@@ -69,7 +67,7 @@ pub(super) fn environment(
 /// Whether a dialer may set the variable `name`.
 fn may_set(name: &str) -> bool {
     let locale = name.strip_prefix("LC_");
-    FROM_DIALER.contains(&name)
+    VARIABLES.contains(&name)
         || locale.is_some_and(|rest| {
             (1..=32).contains(&rest.len()) && rest.bytes().all(|b| b.is_ascii_uppercase() || b == b'_')
         })

@@ -78,6 +78,8 @@ pub async fn serve(
             () = &mut stop => break Ok(()),
         }
     };
+    // Whoever dials now must not wait for the last session.
+    drop(listener);
     // Nobody waits for it any more when all sessions are over.
     let _ = stopping.send(true);
     while sessions.join_next().await.is_some() {}
@@ -93,14 +95,23 @@ async fn attend(
 ) {
     let (peer, from) = (incoming.peer(), incoming.from());
     let note = |what: What<'_>| keeper.note(&Event { peer, from, what });
-    let asked = Request::decode(incoming.request()).map_err(|error| (Reason::BadRequest, error.to_string()));
+    let asked = Request::decode(incoming.request()).map_err(|error| match keeper.grant(&peer, Right::Exec) {
+        // Whoever has no business here is told that, whatever it says.
+        Err(refused) if refused.kind() == Kind::Refused => (Reason::Refused, refused.to_string()),
+        _ => (Reason::BadRequest, error.to_string()),
+    });
     let granted = asked.and_then(|request| {
         let right = match request.op {
             Op::Shell => Right::Shell,
             Op::Exec => Right::Exec,
             Op::Subsystem => return Err((Reason::BadRequest, "there is no such subsystem".to_owned())),
         };
-        match keeper.grant(&peer, right) {
+        // A forced command is what a rule for commands gives to whoever asks for a shell.
+        let granted = keeper.grant(&peer, right).or_else(|refused| match keeper.grant(&peer, Right::Exec) {
+            Ok(grant) if grant.rule().command.is_some() => Ok(grant),
+            _ => Err(refused),
+        });
+        match granted {
             Ok(grant) => Ok((request, grant)),
             Err(error) if error.kind() == Kind::Refused => Err((Reason::Refused, error.to_string())),
             // What is wrong here is told to whoever reads the log here, not to a stranger.

@@ -8,7 +8,7 @@ use crate::conn::{Reason, Receiver, Sender};
 use crate::error::{Error, Result};
 use crate::proto::pty::{Exit, FromDialer, FromHost, STDERR, STDOUT, Stream};
 use crate::record::MAX_BODY_LEN;
-use crate::sys::AsyncFile;
+use crate::sys::{self, AsyncFile};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,8 @@ use std::time::Duration;
 /// Sealed bytes that wait for the network before more output is read: a few full records.
 const MOST_PENDING: usize = 512 << 10;
 
-/// How long output may still come, with pauses no longer than this, from what a command that has ended left running.
+/// How long a terminal may be silent after its command has ended before that counts as its end. The kernel hangs it up then,
+/// so this is for a terminal that something else still holds.
 const LAST_OUTPUT: Duration = Duration::from_millis(100);
 
 /// How a session ended.
@@ -42,8 +43,7 @@ enum Heard {
 struct Output {
     file: Option<Arc<AsyncFile>>,
     credit: u32,
-    /// Once the command has ended: the bytes that were on the way then, at the most. What it left running may write more,
-    /// for ever, and that is nobody's.
+    /// Once the command has ended: the bytes that were on the way then.
     left: Option<u32>,
 }
 
@@ -53,6 +53,8 @@ struct Input {
     waiting: Vec<u8>,
     written: usize,
     ended: bool,
+    /// Whether the last byte that came was not the end of a line.
+    half_line: bool,
     /// The credit that the dialer has left.
     credit: u32,
     /// Bytes written since credit was last granted.
@@ -84,7 +86,7 @@ pub(super) async fn serve(
                 let heard = match record {
                     Ok(Some(record)) => FromDialer::decode(&record).and_then(|message| match message {
                         FromDialer::Stdin(bytes) => input.take(bytes),
-                        FromDialer::Eof => { input.end(command.end_of_input()); Ok(()) }
+                        FromDialer::Eof => input.end(command.end_of_input()),
                         FromDialer::Resize(size) => { command.resize(size); Ok(()) }
                         FromDialer::Signal(name) => { command.signal(name); Ok(()) }
                         FromDialer::Window(Stream::Stdout, more) => stdout.grant(more),
@@ -98,6 +100,7 @@ pub(super) async fn serve(
                     Err(Heard::Nonsense(error)) => {
                         // It may be gone already.
                         let _ = sender.fail(Reason::BadRequest, &error.to_string()).await;
+                        drop((stdout, stderr, input));
                         tokio::join!(command.hang_up(), receiver.drain(LISTEN_ON));
                         return Ended::Disconnected(error.to_string());
                     }
@@ -109,11 +112,15 @@ pub(super) async fn serve(
             () = input.writable(), if input.is_waiting() => input.pump(&mut sender),
             ended = command.wait(), if exit.is_none() => {
                 exit = Some(ended);
-                stdout.left = Some(PIPE_ROOM);
-                stderr.left = Some(PIPE_ROOM);
+                stdout.end_with_the_command(command.has_terminal());
+                stderr.end_with_the_command(command.has_terminal());
             }
             () = tokio::time::sleep(LAST_OUTPUT), if exit.is_some() && room && !stdout.is_held() && !stderr.is_held() => {
-                break None;
+                // This process may have been stopped for so long: what is there is taken first.
+                stdout.pump(STDOUT, &mut sender);
+                if sender.pending() == 0 {
+                    break None;
+                }
             }
             driven = sender.drive() => {
                 if let Err(error) = driven {
@@ -123,11 +130,13 @@ pub(super) async fn serve(
             () = &mut stop => {
                 // A dialer that is gone already needs no telling.
                 let _ = sender.fail(Reason::ShuttingDown, "the host's program is ending").await;
+                drop((stdout, stderr, input));
                 tokio::join!(command.hang_up(), receiver.drain(LISTEN_ON));
                 return Ended::Stopped;
             }
         }
     };
+    drop((stdout, stderr, input));
     match (gone, exit) {
         (None, Some(exit)) => {
             conclude(sender, receiver, &exit).await;
@@ -159,6 +168,19 @@ impl Output {
         self.file.is_some() && self.credit > 0
     }
 
+    /// The command has ended. What it wrote is in its pipe; what it left running may write more, for ever, and that is
+    /// nobody's. A terminal ends by itself.
+    fn end_with_the_command(&mut self, terminal: bool) {
+        let left = match &self.file {
+            Some(file) if !terminal => sys::readable_now(file.as_ref()).unwrap_or(PIPE_ROOM),
+            _ => PIPE_ROOM,
+        };
+        self.left = Some(left);
+        if left == 0 {
+            self.file = None;
+        }
+    }
+
     /// Whether there may be output that the dialer has not let us send yet.
     fn is_held(&self) -> bool {
         self.file.is_some() && self.credit == 0
@@ -182,7 +204,8 @@ impl Output {
     /// Seals what the command has written, as far as credit and memory go.
     fn pump(&mut self, kind: u8, sender: &mut Sender) {
         while let Some(file) = self.file.as_ref().filter(|_| self.credit > 0 && sender.pending() < MOST_PENDING) {
-            let most = usize::try_from(self.credit).unwrap_or(MAX_BODY_LEN);
+            let most = self.credit.min(self.left.unwrap_or(u32::MAX));
+            let most = usize::try_from(most).unwrap_or(MAX_BODY_LEN);
             let sealed = file.try_read(most, |bytes| {
                 let count = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
                 if !bytes.is_empty() && sender.push(kind, &[bytes]).is_ok() { count } else { 0 }
@@ -207,7 +230,16 @@ impl Output {
 
 impl Input {
     fn new(file: Option<Arc<AsyncFile>>, window: u32) -> Self {
-        Input { file, waiting: Vec::new(), written: 0, ended: false, credit: window, freed: 0, window }
+        Input {
+            file,
+            waiting: Vec::new(),
+            written: 0,
+            ended: false,
+            half_line: false,
+            credit: window,
+            freed: 0,
+            window,
+        }
     }
 
     fn is_waiting(&self) -> bool {
@@ -230,6 +262,7 @@ impl Input {
         if self.ended {
             return Err(Error::protocol("input after its end"));
         }
+        self.half_line = bytes.last().is_some_and(|last| !matches!(last, b'\n' | b'\r'));
         if self.file.is_some() {
             self.waiting.extend_from_slice(bytes);
         }
@@ -237,12 +270,18 @@ impl Input {
     }
 
     /// The dialer has no more. A pipe is closed when all is written; a terminal is given its character for the end.
-    fn end(&mut self, character: Option<u8>) {
+    fn end(&mut self, character: Option<u8>) -> Result<()> {
+        if self.ended {
+            return Err(Error::protocol("a second end of input"));
+        }
         self.ended = true;
+        // Behind a half line the first one only hands over that half.
+        self.waiting.extend(character.filter(|_| self.half_line));
         self.waiting.extend(character);
         if self.written == self.waiting.len() && character.is_none() {
             self.file = None;
         }
+        Ok(())
     }
 
     /// Writes what fits, and grants credit for it.

@@ -13,6 +13,10 @@ use std::collections::BTreeMap;
 /// The remote shell.
 pub const PTY: Service = Service { name: "pty", port: Some(2022) };
 
+/// Variables that a dialer hands on and a host takes, beside `LC_*`: how text is shown, and what git asks for. Nothing that
+/// changes which code runs.
+pub const VARIABLES: &[&str] = &["LANG", "LANGUAGE", "COLORTERM", "NO_COLOR", "GIT_PROTOCOL"];
+
 /// Bytes of a stream that may be under way before the reader has granted more, in a session with a terminal: little, so
 /// that what a person sees is never far behind.
 pub const TERMINAL_WINDOW: u32 = 256 << 10;
@@ -27,7 +31,7 @@ pub const STDERR: u8 = 0x12;
 /// The type of [`FromDialer::Stdin`].
 pub const STDIN: u8 = 0x01;
 
-/// Longest name of a terminal, a signal or a variable.
+/// Longest name of a terminal or a signal.
 pub const MAX_NAME_LEN: usize = 64;
 
 /// Longest reason in an EXIT.

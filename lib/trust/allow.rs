@@ -23,7 +23,7 @@ const MAX_COMMAND_LEN: usize = 4096;
 pub enum Right {
     /// An interactive shell, and with it everything that its user can do: every other right but `pipe`.
     Shell,
-    /// Commands without a terminal of their own.
+    /// Commands, with a terminal or without.
     Exec,
     /// Files may be copied from here.
     CopyRead,

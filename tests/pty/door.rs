@@ -158,3 +158,35 @@ fn trying_it_out_needs_no_state_and_leaves_none() {
     assert_eq!((done.code(), done.stdout.as_str()), (3, "tried\n"));
     assert!(!user.home().exists());
 }
+
+#[test]
+fn a_port_on_the_command_line_counts_for_more_than_the_address_book() {
+    let pair = Pair::new();
+    let (key, at) = pair.address.split_once('@').unwrap();
+    let port = at.rsplit_once(':').unwrap().1;
+    pair.guest.run("kw-peers", ["add", "box", &format!("{key}@127.0.0.1:1")]).succeeds();
+    assert_eq!(pair.guest.run("kw-pty", ["-p", port, "box", "echo hi"]).succeeds().stdout, "hi\n");
+}
+
+#[test]
+fn two_dashes_behind_the_host_are_not_the_command() {
+    let pair = Pair::new();
+    assert_eq!(pair.guest.run("kw-pty", [&pair.address, "--", "echo", "-n", "hi"]).succeeds().stdout, "hi");
+}
+
+#[test]
+fn a_variable_that_is_not_text_is_left_out() {
+    let pair = Pair::new();
+    let mut command = pair.guest.command("kw-pty");
+    let latin1: &std::ffi::OsStr = std::os::unix::ffi::OsStrExt::from_bytes(b"\xe9");
+    command.args([&pair.address, "echo \"$LANG-$LC_TIME\""]).env("LC_TIME", latin1).env("LANG", "C");
+    assert_eq!(Done::of(&mut command).succeeds().stdout, "C-\n");
+}
+
+#[test]
+fn a_forced_command_is_what_a_shell_comes_to_as_well() {
+    let (host, guest) = (User::with_key(), User::with_key());
+    host.run("kw-peers", ["allow", &guest.key(), "exec", "--command", "echo forced"]).succeeds();
+    let mut daemon = Running::start(host.command("kw-ptyd").args(["--listen", "127.0.0.1:0"]).stderr(Stdio::null()));
+    assert_eq!(guest.run("kw-pty", [&daemon.address()]).succeeds().stdout, "forced\n");
+}

@@ -1,7 +1,7 @@
 //! However a session ends, nothing that it started is left, and nobody waits for what does not come.
 
 use super::{Pair, eventually, is_alive};
-use crate::sandbox::Running;
+use crate::sandbox::{Running, User, binary};
 use nix::sys::signal::Signal;
 use std::io::{Read, Write};
 use std::process::Stdio;
@@ -159,4 +159,49 @@ fn an_unfinished_line_is_not_executed_when_the_client_is_gone() {
     client.signal(Signal::SIGKILL);
     eventually("the shell has ended", || !is_alive(pid));
     assert!(!marker.exists());
+}
+
+#[test]
+fn a_background_job_that_dribbles_does_not_hold_up_the_end() {
+    let pair = Pair::new();
+    let started = Instant::now();
+    let done = pair.run("(for i in $(seq 200); do echo x; sleep 0.05; done) & echo hi; exit 3");
+    assert_eq!(done.code(), 3);
+    assert!(done.stdout.contains("hi"), "{done:?}");
+    assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
+}
+
+#[test]
+fn a_host_whose_log_nobody_reads_serves_all_the_same() {
+    let (host, guest) = (User::with_key(), User::with_key());
+    let mut command = host.command("kw-ptyd");
+    command.args(["--listen", "127.0.0.1:0", "--allow", &guest.key()]).stderr(Stdio::piped());
+    let mut daemon = Running::start(&mut command);
+    drop(daemon.child.stderr.take());
+    let address = daemon.address();
+    for status in [3, 4] {
+        assert_eq!(guest.run("kw-pty", [&address, &format!("exit {status}")]).code(), status);
+    }
+}
+
+#[test]
+fn a_client_whose_messages_nobody_reads_still_gives_the_status() {
+    let pair = Pair::new();
+    let mut command = pair.guest.command("kw-pty");
+    command.args([&pair.address, "kill -9 $$"]).stderr(Stdio::piped());
+    let mut client = Running::start(&mut command);
+    drop(client.child.stderr.take());
+    assert_eq!(client.child.wait().unwrap().code(), Some(137));
+}
+
+#[test]
+fn a_host_that_was_told_to_ignore_hangups_does() {
+    let (host, guest) = (User::with_key(), User::with_key());
+    let mut command = std::process::Command::new("/bin/sh");
+    let line = "trap '' HUP; exec \"$0\" --listen 127.0.0.1:0 --allow \"$1\"";
+    command.args(["-c", line, binary("kw-ptyd"), &guest.key()]).env("KEYWIRE_HOME", host.home());
+    let mut daemon = Running::start(command.stderr(Stdio::null()));
+    let address = daemon.address();
+    daemon.signal(Signal::SIGHUP);
+    guest.run("kw-pty", [&address, "true"]).succeeds();
 }
