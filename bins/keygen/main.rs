@@ -15,7 +15,6 @@ use keywire::json::{self, json};
 use keywire::key::{KeyPair, PublicKey};
 use keywire::store::Store;
 use keywire::trust::Peers;
-use std::io::Write;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -42,7 +41,7 @@ fn new(options: &New) -> Result<()> {
         if sealed { Some(protect::choose(options.passphrase_file.as_deref(), "--passphrase-file")?) } else { None };
     let keys = KeyPair::generate()?;
     file.create(&keys, passphrase.as_ref())?;
-    say(&format!("made {}", file.path().display()));
+    cli::say(&format!("made {}", file.path().display()));
     if options.json { print_identity(&file) } else { cli::print(&format!("{}\n", keys.public())) }
 }
 
@@ -88,11 +87,6 @@ fn fingerprint(options: &Fingerprint) -> Result<()> {
     let lines: Vec<String> =
         digits.chunks(fingerprint::GROUPS_IN_A_LINE).map(|groups| groups.join(" ") + "\n").collect();
     cli::print(&lines.concat())
-}
-
-/// Tells the user what was done, beside the result. It is done, whether or not anybody reads it.
-fn say(what: &str) {
-    let _ = writeln!(std::io::stderr(), "{what}");
 }
 
 /// What is in an identity file, as JSON.

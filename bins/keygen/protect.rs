@@ -46,6 +46,6 @@ pub(crate) fn change(file: &IdentityFile, options: &args::Passphrase) -> Result<
         (true, false) => "changed the passphrase of",
         (false, false) => "set a passphrase for",
     };
-    crate::say(&format!("{done} {}", shown.display()));
+    keywire::cli::say(&format!("{done} {}", shown.display()));
     Ok(())
 }

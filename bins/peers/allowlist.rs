@@ -1,7 +1,7 @@
 //! The commands of the allowlist.
 
 use crate::args::{Allow, Deny, Rules};
-use crate::{note, say, table};
+use crate::{note, table};
 use keywire::cli;
 use keywire::error::{Error, Result};
 use keywire::json::{self, json};
@@ -72,7 +72,7 @@ pub(crate) fn allow(args: &Allow, now: SystemTime) -> Result<()> {
         }
         Ok(rule.clone())
     })?;
-    say(&format!("{} may: {}", called(&rule, &peers), in_words(&rule, now)));
+    cli::say(&format!("{} may: {}", called(&rule, &peers), in_words(&rule, now)));
     if rule.expires.is_some_and(|at| at.has_passed(now)) {
         note("the rule has expired, so it allows nothing; '--expires never' or a later time revives it");
     }
@@ -108,7 +108,7 @@ pub(crate) fn deny(args: &Deny, now: SystemTime) -> Result<()> {
         Ok(left)
     })?;
     let who = called(&left, &peers);
-    say(&match left.rights.is_empty() {
+    cli::say(&match left.rights.is_empty() {
         true => format!("{who} may do nothing here"),
         false => format!("{who} may: {}", in_words(&left, now)),
     });
@@ -154,7 +154,7 @@ pub(crate) fn rules(args: &Rules, now: SystemTime) -> Result<()> {
         )?);
     }
     if list.rules().is_empty() {
-        say("the allowlist is empty: nobody may do anything here; 'kw-peers allow NAME RIGHT' changes that");
+        cli::say("the allowlist is empty: nobody may do anything here; 'kw-peers allow NAME RIGHT' changes that");
     }
     let rows: Vec<_> = list
         .rules()

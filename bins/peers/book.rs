@@ -1,7 +1,7 @@
 //! The commands of the address book.
 
 use crate::args::{Add, List, Remove, Rename, Show};
-use crate::{allowlist, note, say, table};
+use crate::{allowlist, note, table};
 use keywire::addr::{HostPort, PeerAddr};
 use keywire::cli;
 use keywire::error::{Error, Result};
@@ -17,7 +17,7 @@ pub(crate) fn add(args: &Add, now: SystemTime) -> Result<()> {
     let (key, addresses) = key_and_addresses(&args.keys)?;
     let text = args.note.as_deref().unwrap_or_default();
     let peer = Peers::update(&Store::home()?, |peers| peers.add(&args.name, key, &addresses, text, now).cloned())?;
-    say(&format!(
+    cli::say(&format!(
         "{} is {}{}",
         peer.name,
         peer.key,
@@ -60,7 +60,7 @@ pub(crate) fn list(args: &List) -> Result<()> {
         return cli::print(&json::pretty(&peers.list().iter().map(fields).collect::<Vec<_>>())?);
     }
     if peers.list().is_empty() {
-        say("the address book is empty; 'kw-peers add NAME KEY@HOST:PORT' puts a peer into it");
+        cli::say("the address book is empty; 'kw-peers add NAME KEY@HOST:PORT' puts a peer into it");
     }
     let rows: Vec<_> =
         peers.list().iter().map(|peer| [peer.name.clone(), peer.key.to_string(), addresses_of(peer)]).collect();
@@ -108,14 +108,14 @@ pub(crate) fn rename(args: &Rename) -> Result<()> {
         let key = peers.get(&args.old)?.key;
         peers.rename(&args.old, &args.new).map(|()| key)
     })?;
-    say(&format!("{} is {key}", args.new));
+    cli::say(&format!("{} is {key}", args.new));
     Ok(())
 }
 
 pub(crate) fn remove(args: &Remove) -> Result<()> {
     let store = Store::home()?;
     let gone = Peers::update(&store, |peers| peers.remove(&args.name))?;
-    say(&format!("removed {}, {}", gone.name, gone.key));
+    cli::say(&format!("removed {}, {}", gone.name, gone.key));
     if Allowlist::load(&store)?.rule(&gone.key).is_some() {
         note(&format!("what it may do here stands; to end that: kw-peers deny {}", gone.key));
     }

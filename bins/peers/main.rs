@@ -9,7 +9,6 @@ mod table;
 use crate::args::{Args, Command};
 use keywire::cli;
 use keywire::error::Result;
-use std::io::Write;
 use std::process::ExitCode;
 use std::time::SystemTime;
 
@@ -32,12 +31,7 @@ fn run(args: Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Says what was done, on standard error: the change is made, whether or not anybody hears of it.
-fn say(text: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
-}
-
 /// Says what may not be meant.
 fn note(text: &str) {
-    say(&format!("kw-peers: note: {text}"));
+    cli::say(&format!("kw-peers: note: {text}"));
 }

@@ -10,7 +10,6 @@ use keywire::error::{Error, Kind, Result, reason};
 use keywire::key::PublicKey;
 use keywire::store::Store;
 use keywire::trust::{Allowlist, Grant, Peers, Right};
-use std::io::Write;
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::{Duration, SystemTime};
 
@@ -47,7 +46,7 @@ impl Door {
         // Standard output is the peer's.
         let address = listener.address()?;
         // Without standard error there is nobody who waits for the line.
-        let _ = writeln!(std::io::stderr(), "listening {address}");
+        cli::say(&format!("listening {address}"));
         let mut refused = Pipes::new();
         let connection = loop {
             tokio::select! {
