@@ -54,11 +54,13 @@
 pub mod error;
 pub mod sys;
 pub mod term;
+pub mod modes;
 pub mod key;
 pub mod addr;
 pub mod frame;
 pub mod json;
 pub mod store;
+pub mod log;
 pub mod seal;
 pub mod record;
 pub mod noise;

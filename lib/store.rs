@@ -152,7 +152,7 @@ impl Store {
     }
 
     /// Waits for the lock of this directory; it is held until the file is dropped.
-    fn lock(&self) -> Result<File> {
+    pub(crate) fn lock(&self) -> Result<File> {
         let path = self.path(LOCK);
         loop {
             let file = OpenOptions::new()
@@ -267,7 +267,7 @@ fn decode<T: State>(path: &Path, bytes: &[u8]) -> Result<T> {
 }
 
 /// Refuses what is not ours alone: another owner, or any of the permission bits `forbidden`.
-fn owned(path: &Path, found: &std::fs::Metadata, forbidden: u32) -> Result<()> {
+pub(crate) fn owned(path: &Path, found: &std::fs::Metadata, forbidden: u32) -> Result<()> {
     let shown = path.display();
     if found.uid() != nix::unistd::geteuid().as_raw() {
         return Err(Error::state(format!("{shown} belongs to another user"))
@@ -282,7 +282,7 @@ fn owned(path: &Path, found: &std::fs::Metadata, forbidden: u32) -> Result<()> {
     Ok(())
 }
 
-fn cannot_open(path: &Path, cause: &io::Error) -> Error {
+pub(crate) fn cannot_open(path: &Path, cause: &io::Error) -> Error {
     if cause.raw_os_error() == Some(nix::libc::ELOOP) {
         return Error::state(format!("{} is a symbolic link, which is not followed for state", path.display()));
     }
@@ -290,7 +290,7 @@ fn cannot_open(path: &Path, cause: &io::Error) -> Error {
 }
 
 /// Syncs the directory that holds `path`, so that its entry survives a loss of power.
-fn sync_parent(path: &Path) -> Result<()> {
+pub(crate) fn sync_parent(path: &Path) -> Result<()> {
     let parent = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -299,6 +299,6 @@ fn sync_parent(path: &Path) -> Result<()> {
 }
 
 /// Neither follow a symbolic link nor wait for a FIFO's other end.
-fn nofollow() -> i32 {
+pub(crate) fn nofollow() -> i32 {
     nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK
 }

@@ -150,6 +150,10 @@ fn the_numbers_of_the_page_are_the_ones_in_the_code() {
         ("PTY_PORT", u64::from(pty::PTY.port.unwrap())),
         ("TERMINAL_WINDOW", u64::from(pty::TERMINAL_WINDOW)),
         ("COMMAND_WINDOW", u64::from(pty::COMMAND_WINDOW)),
+        ("TERMINAL_GRANT", u64::from(pty::TERMINAL_GRANT)),
+        ("MAX_COMMAND_LEN", u64::from(pty::MAX_COMMAND_LEN)),
+        ("MAX_PAD_LEN", pty::MAX_PAD_LEN as u64),
+        ("MAX_MODES", keywire::modes::MAX_MODES as u64),
         ("MAX_NAME_LEN", pty::MAX_NAME_LEN as u64),
         ("MAX_REASON_LEN", pty::MAX_REASON_LEN as u64),
     ];

@@ -2,6 +2,7 @@
 
 mod door;
 mod ends;
+mod rights;
 
 use crate::sandbox::{Done, Running, User};
 use std::io::Read;

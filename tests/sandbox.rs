@@ -146,6 +146,13 @@ impl Done {
         self
     }
 
+    /// Checks the exit status.
+    #[track_caller]
+    pub fn fails_with(self, code: i32) -> Self {
+        assert_eq!(self.status.code(), Some(code), "{self:?}");
+        self
+    }
+
     /// Checks the exit status, that nothing stands on standard output, and that the error names `what`.
     #[track_caller]
     pub fn fails(self, code: i32, what: &str) -> Self {

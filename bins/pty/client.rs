@@ -79,7 +79,7 @@ pub(crate) struct Client {
     raw: Option<RawMode>,
     stdout: Window,
     stderr: Window,
-    window: u32,
+    grant_after: u32,
     interrupted: bool,
 }
 
@@ -103,7 +103,7 @@ impl Client {
     /// Takes over a connection; from here on the terminal hands on every key.
     pub(crate) fn new(connection: Connection, plan: Plan) -> Result<Self> {
         let told = |cause: io::Error| Error::state(format!("cannot use standard input and output: {}", reason(&cause)));
-        let window = plan.request.window();
+        let (window, grant_after) = (plan.request.window(), plan.request.grant_after());
         let escape = plan.escape.filter(|_| plan.raw.is_some());
         let pieces = if plan.read_stdin { Some(read_stdin().map_err(told)?) } else { None };
         let input = Input { pieces, escapes: Escapes::new(escape), waiting: Vec::new(), ended: false, credit: window };
@@ -111,9 +111,12 @@ impl Client {
         if let Some(raw) = &plan.raw {
             raw.enter().map_err(told)?;
         }
-        let (sender, receiver) = connection.split();
+        let (mut sender, receiver) = connection.split();
+        for piece in plan.rest_of_command.chunks(MAX_BODY_LEN) {
+            push(&mut sender, &FromDialer::Command(piece))?;
+        }
         let [stdout, stderr] = [0, 0].map(|freed| Window { left: window, freed });
-        Ok(Client { sender, receiver, outputs, input, raw: plan.raw, stdout, stderr, window, interrupted: false })
+        Ok(Client { sender, receiver, outputs, input, raw: plan.raw, stdout, stderr, grant_after, interrupted: false })
     }
 
     /// Serves the session until the command, the user or the connection ends it.
@@ -159,6 +162,8 @@ impl Client {
                         }
                         FromHost::Exit(how) => exit = Some(how),
                         FromHost::Window(more) => self.input.grant(more)?,
+                        // It has served its purpose.
+                        FromHost::Pad(_) => {}
                     }
                 }
                 written = self.outputs.written() => match written {
@@ -241,14 +246,14 @@ impl Client {
         self.signalled(Signalled::Resized).map(drop)
     }
 
-    /// The host may send again what was written, a quarter of the window at a time.
+    /// The host may send again what was written, as soon as that is worth a message.
     fn grant(&mut self, stream: Stream, count: u32) -> Result<()> {
         let window = match stream {
             Stream::Stdout => &mut self.stdout,
             Stream::Stderr => &mut self.stderr,
         };
         window.freed = window.freed.saturating_add(count);
-        if window.freed >= self.window / 4 {
+        if window.freed >= self.grant_after {
             let more = std::mem::take(&mut window.freed);
             window.left = window.left.saturating_add(more);
             push(&mut self.sender, &FromDialer::Window(stream, more))?;

@@ -12,6 +12,7 @@ use keywire::addr::{HostPort, PeerAddr};
 use keywire::cli;
 use keywire::conn::{DialOptions, dial};
 use keywire::error::{Error, Kind, Result, reason};
+use keywire::modes::modes;
 use keywire::proto::pty::{Op, PTY, Request, Tty, VARIABLES};
 use keywire::store::Store;
 use keywire::term::{RawMode, WindowSize, sanitize_line};
@@ -81,6 +82,8 @@ fn address(peer: &str, args: &Args) -> Result<PeerAddr> {
 /// What is to be done, settled before anything is dialed.
 struct Plan {
     request: Request,
+    /// The command line, where it does not fit into the request.
+    rest_of_command: Vec<u8>,
     /// The terminal here, if it is to hand on every key.
     raw: Option<RawMode>,
     escape: Option<u8>,
@@ -118,13 +121,10 @@ impl Plan {
         let texts =
             std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
         let env = texts.filter(|(name, _)| VARIABLES.contains(&name.as_str()) || name.starts_with("LC_"));
-        let request = Request {
-            op: if command.is_some() { Op::Exec } else { Op::Shell },
-            command,
-            env: env.collect::<BTreeMap<_, _>>(),
-            tty: wanted.then(terminal),
-        };
-        Ok(Plan { request, raw, escape: escape_character(&args.escape)?, read_stdin: !args.no_stdin })
+        let mut request =
+            Request { env: env.collect::<BTreeMap<_, _>>(), tty: wanted.then(terminal), ..Request::default() };
+        let rest_of_command = command.map_or_else(Vec::new, |line| request.set_command(line.into_bytes()));
+        Ok(Plan { request, rest_of_command, raw, escape: escape_character(&args.escape)?, read_stdin: !args.no_stdin })
     }
 }
 
@@ -133,7 +133,12 @@ fn terminal() -> Tty {
     let size = WindowSize::of(&std::io::stdin()).or_else(|| WindowSize::of(&std::io::stdout()));
     let size = size.unwrap_or(WindowSize { rows: 24, cols: 80 }).clamped();
     let term = std::env::var("TERM").ok().filter(|term| !term.is_empty() && term.len() <= 64);
-    Tty { term: term.unwrap_or_else(|| "dumb".to_owned()), rows: size.rows, cols: size.cols }
+    Tty {
+        term: term.unwrap_or_else(|| "dumb".to_owned()),
+        rows: size.rows,
+        cols: size.cols,
+        modes: modes(&std::io::stdin()),
+    }
 }
 
 fn escape_character(text: &str) -> Result<Option<u8>> {

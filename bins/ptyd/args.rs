@@ -37,6 +37,10 @@ pub(crate) struct Args {
     #[argh(option, arg_name = "count", default = "128")]
     pub(crate) max_startups: usize,
 
+    /// print a systemd user unit that starts this program with the other options
+    #[argh(switch)]
+    pub(crate) print_unit: bool,
+
     /// hold this machine's own addresses to the limits for one source too
     #[argh(switch)]
     pub(crate) limit_loopback: bool,

@@ -1,21 +1,21 @@
 //! kw-ptyd: gives the keys on the allowlist a shell on this machine, as the user it runs as.
 
 mod args;
+mod audit;
+mod door;
+mod unit;
 
-use args::{Allowed, Args};
+use args::Args;
+use door::Door;
 use keywire::addr::HostPort;
 use keywire::cli;
 use keywire::conn::{Limits, ListenOptions, Listener};
 use keywire::error::{Error, Result};
-use keywire::host::{self, Account, Ended, Event, Keeper, What};
-use keywire::key::PublicKey;
-use keywire::proto::pty::{Exit, Op, PTY};
-use keywire::store::Store;
-use keywire::term::sanitize_line;
-use keywire::trust::{Allowlist, Grant, Peers, Right};
+use keywire::host::{self, Account};
+use keywire::proto::pty::PTY;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 const NAME: &str = "kw-ptyd";
 
@@ -24,6 +24,10 @@ fn main() -> ExitCode {
 }
 
 fn run(args: Args) -> Result<ExitCode> {
+    if args.print_unit {
+        cli::print(&unit::unit(std::env::args().skip(1))?)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let me = Arc::new(cli::identity(args.identity.as_deref(), args.passphrase_file.as_deref())?);
     if args.max_startups == 0 {
         return Err(Error::usage("--max-startups 0 would let nobody in"));
@@ -44,48 +48,4 @@ fn run(args: Args) -> Result<ExitCode> {
         host::serve(listener, account, Arc::new(door), stop).await
     })?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// Decides by the allowlist, and by what the command line adds to it; logs to standard error.
-struct Door {
-    store: Store,
-    also: Allowlist,
-}
-
-impl Door {
-    fn new(allowed: &[Allowed]) -> Result<Self> {
-        let store = Store::home()?;
-        let peers = Peers::load(&store)?;
-        let mut also = Allowlist::default();
-        for one in allowed {
-            let key = peers.resolve_key(&one.who)?;
-            also.rule_mut(key).rights.extend(&one.rights);
-        }
-        Ok(Door { store, also })
-    }
-}
-
-impl Keeper for Door {
-    fn grant(&self, key: &PublicKey, right: Right) -> Result<Grant> {
-        let now = SystemTime::now();
-        self.also.grant(key, right, now).or_else(|_| Allowlist::load(&self.store)?.grant(key, right, now))
-    }
-
-    fn note(&self, event: &Event<'_>) {
-        let name = Peers::load(&self.store).ok().and_then(|peers| peers.name_of(&event.peer).map(str::to_owned));
-        let who = name.unwrap_or_else(|| event.peer.to_string());
-        let what = match &event.what {
-            What::Refused(why) => format!("refused: {}", sanitize_line(why)),
-            What::Began(request) => match (&request.op, &request.command) {
-                (Op::Exec, Some(command)) => format!("began: {}", sanitize_line(command)),
-                _ => "began: a shell".to_owned(),
-            },
-            What::Ended(Ended::Command(Exit::Status(status))) => format!("ended with status {status}"),
-            What::Ended(Ended::Command(Exit::Signal(signal))) => format!("ended by the signal {signal}"),
-            What::Ended(Ended::Command(Exit::NotStarted(_, why))) => format!("could not be started: {why}"),
-            What::Ended(Ended::Disconnected(why)) => format!("hung up: {}", sanitize_line(why)),
-            What::Ended(Ended::Stopped) => "hung up: the host is ending".to_owned(),
-        };
-        cli::say(&format!("{NAME}: {who} from {}: {what}", event.from));
-    }
 }

@@ -5,7 +5,8 @@
 
 use super::environment::Account;
 use crate::error::reason;
-use crate::proto::pty::{Exit, Op, Request};
+use crate::modes::set_modes;
+use crate::proto::pty::{Exit, Tty};
 use crate::sys::{self, AsyncFile};
 use crate::term::WindowSize;
 use nix::fcntl::{FcntlArg, fcntl};
@@ -14,11 +15,13 @@ use nix::sys::termios::{InputFlags, LocalFlags, SetArg, tcgetattr, tcsetattr};
 use nix::unistd::Pid;
 use portable_pty::{MasterPty, PtySize, native_pty_system};
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +34,16 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Room in a pipe to or from a command, in bytes: fewer changes between two processes under load.
 pub(super) const PIPE_ROOM: u32 = 1 << 20;
+
+/// What is to run.
+pub(super) enum Job {
+    /// The user's login shell.
+    Shell,
+    /// A line for that shell.
+    Line(Vec<u8>),
+    /// A program of the host's own, with its arguments.
+    Program(Vec<OsString>),
+}
 
 /// A running command and our ends of its streams.
 pub(super) struct Command {
@@ -56,37 +69,41 @@ struct Streams {
 }
 
 impl Command {
-    /// Starts what `request` asks for as the leader of a session of its own.
+    /// Starts `job`, on a terminal like `tty` if there is one, as the leader of a session of its own.
     ///
     /// # Errors
     /// What the dialer is told if it cannot be started: 127 and 126 as a shell would say.
     pub(super) fn start(
         account: &Account,
-        request: &Request,
-        env: &BTreeMap<String, String>,
+        job: Job,
+        tty: Option<&Tty>,
+        env: &BTreeMap<String, OsString>,
     ) -> std::result::Result<Self, Exit> {
         check(account)?;
-        let streams = match &request.tty {
-            Some(tty) => with_terminal(WindowSize { rows: tty.rows, cols: tty.cols }.clamped()),
-            None => with_pipes(),
-        };
+        let streams = tty.map_or_else(with_pipes, with_terminal);
         let streams =
             streams.map_err(|cause| Exit::NotStarted(126, format!("no terminal or pipes: {}", reason(&cause))))?;
-        let mut command = std::process::Command::new(&account.shell);
+        let mut command = match job {
+            Job::Program(words) => {
+                let mut words = words.into_iter();
+                let mut command = std::process::Command::new(words.next().unwrap_or_default());
+                command.args(words);
+                command
+            }
+            job => {
+                let mut command = std::process::Command::new(&account.shell);
+                let name = account.shell.file_name().unwrap_or_default();
+                match job {
+                    Job::Line(line) => command.arg0(name).arg("-c").arg(OsString::from_vec(line)),
+                    // A dash in front makes it a login shell.
+                    _ => command.arg0([OsString::from("-").as_os_str(), name].into_iter().collect::<OsString>()),
+                };
+                command
+            }
+        };
         sys::lead_session(&mut command, streams.terminal.is_some());
         let [stdin, stdout, stderr] = streams.theirs;
         command.env_clear().envs(env).current_dir(&account.home).stdin(stdin).stdout(stdout).stderr(stderr);
-        let shell = account.shell.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        match (&request.op, &request.command) {
-            (Op::Exec, Some(line)) => {
-                std::os::unix::process::CommandExt::arg0(&mut command, &shell);
-                command.arg("-c").arg(line);
-            }
-            // A dash in front makes it a login shell.
-            _ => {
-                std::os::unix::process::CommandExt::arg0(&mut command, format!("-{shell}"));
-            }
-        }
         let process = tokio::process::Command::from(command).spawn().map_err(|cause| not_started(account, &cause))?;
         let group = process.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
         let group = group.ok_or_else(|| Exit::NotStarted(126, "it ended before it began".to_owned()))?;
@@ -231,14 +248,16 @@ fn pty_size(size: WindowSize) -> PtySize {
     PtySize { rows: size.rows, cols: size.cols, pixel_width: 0, pixel_height: 0 }
 }
 
-/// A new terminal: its size is set before anything runs on it, and it knows that its text is UTF-8.
-fn with_terminal(size: WindowSize) -> io::Result<Streams> {
+/// A new terminal: its size and modes are set before anything runs on it, and it knows that its text is UTF-8.
+fn with_terminal(tty: &Tty) -> io::Result<Streams> {
+    let size = WindowSize { rows: tty.rows, cols: tty.cols }.clamped();
     let pair = native_pty_system().openpty(pty_size(size)).map_err(io::Error::other)?;
     let name = pair.master.tty_name().ok_or_else(|| io::Error::other("a terminal without a name"))?;
     let theirs = OpenOptions::new().read(true).write(true).custom_flags(nix::libc::O_NOCTTY).open(name)?;
     let mut modes = tcgetattr(&theirs)?;
     modes.input_flags.insert(InputFlags::IUTF8);
     tcsetattr(&theirs, SetArg::TCSANOW, &modes)?;
+    set_modes(&theirs, &tty.modes)?;
     let ours = pair.master.as_raw_fd().ok_or_else(|| io::Error::other("a terminal without a descriptor"))?;
     let ours = Arc::new(AsyncFile::new(sys::duplicate(ours)?)?);
     Ok(Streams {

@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use crate::proto::pty::VARIABLES;
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// Where programs are found until the user's own start-up files say otherwise.
@@ -42,21 +43,21 @@ pub(super) fn environment(
     account: &Account,
     asked: &BTreeMap<String, String>,
     term: Option<&str>,
-    connection: &[(&str, String)],
-) -> BTreeMap<String, String> {
-    let mut env: BTreeMap<String, String> = asked
+    connection: &[(&str, OsString)],
+) -> BTreeMap<String, OsString> {
+    let mut env: BTreeMap<String, OsString> = asked
         .iter()
         .filter(|(name, value)| may_set(name) && value.len() <= MAX_VALUE_LEN)
-        .map(|(name, value)| (name.clone(), value.clone()))
+        .map(|(name, value)| (name.clone(), value.into()))
         .collect();
-    let mut set = |name: &str, value: String| env.insert(name.to_owned(), value);
-    set("HOME", account.home.to_string_lossy().into_owned());
-    set("USER", account.name.clone());
-    set("LOGNAME", account.name.clone());
-    set("SHELL", account.shell.to_string_lossy().into_owned());
-    set("PATH", PATH.to_owned());
+    let mut set = |name: &str, value: OsString| env.insert(name.to_owned(), value);
+    set("HOME", account.home.clone().into());
+    set("USER", account.name.clone().into());
+    set("LOGNAME", account.name.clone().into());
+    set("SHELL", account.shell.clone().into());
+    set("PATH", PATH.into());
     if let Some(term) = term {
-        set("TERM", term.to_owned());
+        set("TERM", term.into());
     }
     for (name, value) in connection {
         set(name, value.clone());

@@ -1,30 +1,46 @@
 //! The host: serves shells and commands to the keys that may have them. kw-ptyd runs it, and so does `kw-pty --try`.
 
+mod attend;
 mod child;
 mod environment;
+mod pace;
 mod session;
+mod streams;
 
 pub use environment::Account;
-pub use session::Ended;
+pub use session::{Ended, Traffic};
 
-use crate::conn::{Incoming, Listener, Reason};
-use crate::error::{Kind, Result};
+use crate::conn::Listener;
+use crate::error::Result;
 use crate::key::PublicKey;
-use crate::proto::pty::{Op, Request};
+use crate::proto::pty::Request;
 use crate::trust::{Grant, Right};
-use child::Command;
+use attend::{Host, attend};
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+/// How often it is looked whether rights were changed: half of the 2 s within which a right that was taken away ends what
+/// depends on it.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
 /// What the host asks of the program that runs it.
 pub trait Keeper: Send + Sync + 'static {
-    /// Whether `key` may use `right` now. Asked anew for every session.
+    /// Whether `key` may use `right` now. Asked anew for every session, and for those that run when rights have changed.
     ///
     /// # Errors
-    /// It may not ([`Kind::Refused`], and why), or that cannot be told now.
+    /// It may not ([`crate::error::Kind::Refused`], and why), or that cannot be told now.
     fn grant(&self, key: &PublicKey, right: Right) -> Result<Grant>;
+
+    /// Whether the answers of [`Keeper::grant`] may be others than at the last call of this. Asked every second.
+    fn has_changed(&self) -> bool;
+
+    /// The program, with its arguments, that serves the subsystem `name` to whoever has `grant`; `None` if there is no such
+    /// subsystem.
+    fn subsystem(&self, name: &str, grant: &Grant) -> Option<Vec<OsString>>;
 
     /// Takes note of what happened, for the log.
     fn note(&self, event: &Event<'_>);
@@ -37,6 +53,8 @@ pub struct Event<'a> {
     pub peer: PublicKey,
     /// From where.
     pub from: SocketAddr,
+    /// What was asked for, if that made sense.
+    pub request: Option<&'a Request>,
     /// What.
     pub what: What<'a>,
 }
@@ -47,9 +65,9 @@ pub enum What<'a> {
     /// It was turned away.
     Refused(&'a str),
     /// A session began.
-    Began(&'a Request),
-    /// A session ended.
-    Ended(&'a Ended),
+    Began,
+    /// A session that began at some time ended.
+    Ended(SystemTime, Traffic, &'a Ended),
 }
 
 /// Serves sessions until `stop` ends; then hangs up what still runs and waits for it.
@@ -63,18 +81,27 @@ pub async fn serve(
     stop: impl Future<Output = ()>,
 ) -> Result<()> {
     let (stopping, stopped) = watch::channel(false);
-    let account = Arc::new(account);
+    let (changing, changed) = watch::channel(());
+    let host = Arc::new(Host { account, keeper, stopped, changed });
     let mut sessions = JoinSet::new();
+    let mut look = tokio::time::interval(LOOK_EVERY);
+    look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut stop = std::pin::pin!(stop);
     let ended = loop {
         tokio::select! {
             incoming = listener.accept() => match incoming {
                 Ok(incoming) => {
-                    sessions.spawn(attend(incoming, account.clone(), keeper.clone(), stopped.clone()));
+                    sessions.spawn(attend(incoming, host.clone()));
                 }
                 Err(error) => break Err(error),
             },
             Some(_) = sessions.join_next(), if !sessions.is_empty() => {}
+            _ = look.tick(), if !sessions.is_empty() => {
+                if host.keeper.has_changed() {
+                    // Nobody listens when the last session is just over.
+                    let _ = changing.send(());
+                }
+            }
             () = &mut stop => break Ok(()),
         }
     };
@@ -84,75 +111,4 @@ pub async fn serve(
     let _ = stopping.send(true);
     while sessions.join_next().await.is_some() {}
     ended
-}
-
-/// One dialer, from its request to its end.
-async fn attend(
-    incoming: Incoming,
-    account: Arc<Account>,
-    keeper: Arc<dyn Keeper>,
-    mut stopped: watch::Receiver<bool>,
-) {
-    let (peer, from) = (incoming.peer(), incoming.from());
-    let note = |what: What<'_>| keeper.note(&Event { peer, from, what });
-    let asked = Request::decode(incoming.request()).map_err(|error| match keeper.grant(&peer, Right::Exec) {
-        // Whoever has no business here is told that, whatever it says.
-        Err(refused) if refused.kind() == Kind::Refused => (Reason::Refused, refused.to_string()),
-        _ => (Reason::BadRequest, error.to_string()),
-    });
-    let granted = asked.and_then(|request| {
-        let right = match request.op {
-            Op::Shell => Right::Shell,
-            Op::Exec => Right::Exec,
-            Op::Subsystem => return Err((Reason::BadRequest, "there is no such subsystem".to_owned())),
-        };
-        // A forced command is what a rule for commands gives to whoever asks for a shell.
-        let granted = keeper.grant(&peer, right).or_else(|refused| match keeper.grant(&peer, Right::Exec) {
-            Ok(grant) if grant.rule().command.is_some() => Ok(grant),
-            _ => Err(refused),
-        });
-        match granted {
-            Ok(grant) => Ok((request, grant)),
-            Err(error) if error.kind() == Kind::Refused => Err((Reason::Refused, error.to_string())),
-            // What is wrong here is told to whoever reads the log here, not to a stranger.
-            Err(error) => {
-                note(What::Refused(&error.to_string()));
-                Err((Reason::Unavailable, "the host cannot read its allowlist".to_owned()))
-            }
-        }
-    });
-    let (mut request, grant) = match granted {
-        Ok(granted) => granted,
-        Err((why, text)) => {
-            note(What::Refused(&text));
-            // It may be gone before it knows why.
-            let _ = incoming.refuse(why, &text).await;
-            return;
-        }
-    };
-    let Ok(connection) = incoming.authorize(&grant) else { return };
-    let mut about = vec![("KEYWIRE_PEER", peer.to_string()), ("KEYWIRE_CONNECTION", connection.description())];
-    if let Some(forced) = &grant.rule().command {
-        let original = request.command.replace(forced.clone());
-        about.extend(original.map(|original| ("KEYWIRE_ORIGINAL_COMMAND", original)));
-        request.op = Op::Exec;
-    }
-    note(What::Began(&request));
-    let term = request.tty.as_ref().map(|tty| tty.term.as_str());
-    let env = environment::environment(&account, &request.env, term, &about);
-    let (sender, receiver) = connection.split();
-    let ended = match Command::start(&account, &request, &env) {
-        Ok(command) => {
-            let stop = async {
-                // An error means that whoever could say stop is gone: that is one.
-                let _ = stopped.wait_for(|stopped| *stopped).await;
-            };
-            session::serve(command, sender, receiver, request.window(), stop).await
-        }
-        Err(exit) => {
-            session::conclude(sender, receiver, &exit).await;
-            Ended::Command(exit)
-        }
-    };
-    note(What::Ended(&ended));
 }

@@ -3,18 +3,13 @@
 //! Nothing in the loop waits for one stream alone, so a resize or a signal gets through while the command does not read,
 //! and a dialer that does not read holds up nobody. Credit bounds what is in memory.
 
-use super::child::{Command, PIPE_ROOM};
+use super::child::Command;
+use super::pace::Pace;
+use super::streams::{Input, MOST_PENDING, Output};
 use crate::conn::{Reason, Receiver, Sender};
 use crate::error::{Error, Result};
 use crate::proto::pty::{Exit, FromDialer, FromHost, STDERR, STDOUT, Stream};
-use crate::record::MAX_BODY_LEN;
-use crate::sys::{self, AsyncFile};
-use std::io;
-use std::sync::Arc;
-use std::time::Duration;
-
-/// Sealed bytes that wait for the network before more output is read: a few full records.
-const MOST_PENDING: usize = 512 << 10;
+use std::time::{Duration, Instant};
 
 /// How long a terminal may be silent after its command has ended before that counts as its end. The kernel hangs it up then,
 /// so this is for a terminal that something else still holds.
@@ -27,59 +22,80 @@ pub enum Ended {
     Command(Exit),
     /// The dialer went away first; the command was hung up.
     Disconnected(String),
+    /// What let the dialer in does so no more; the command was hung up.
+    Revoked(String),
     /// The host is going away; the command was hung up.
     Stopped,
 }
 
-/// Why a dialer is heard no more.
-enum Heard {
-    /// It says what makes no sense.
+/// Why the host ends a session itself.
+pub(super) enum Cut {
+    /// What let the dialer in does so no more.
+    Revoked(String),
+    /// The dialer says what makes no sense, or is gone before it has said everything.
     Nonsense(Error),
-    /// It is gone.
+    /// The host is going away.
+    Stopped,
+}
+
+impl Cut {
+    /// Tells the dialer, and listens until it has closed.
+    pub(super) async fn tell(self, sender: Sender, receiver: Receiver) -> Ended {
+        let (reason, text) = match &self {
+            Cut::Revoked(why) => (Reason::Refused, why.clone()),
+            Cut::Nonsense(error) => (Reason::BadRequest, error.to_string()),
+            Cut::Stopped => (Reason::ShuttingDown, "the host's program is ending".to_owned()),
+        };
+        // A dialer that is gone already needs no telling.
+        if sender.fail(reason, &text).await.is_ok() {
+            receiver.drain(LISTEN_ON).await;
+        }
+        match self {
+            Cut::Revoked(why) => Ended::Revoked(why),
+            Cut::Nonsense(error) => Ended::Disconnected(error.to_string()),
+            Cut::Stopped => Ended::Stopped,
+        }
+    }
+}
+
+/// Bytes of a session's streams.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// From the dialer: standard input.
+    pub received: u64,
+    /// To the dialer: standard output and error.
+    pub sent: u64,
+}
+
+/// Why the loop of a session is over.
+enum Over {
+    /// The command has ended, and all its output is sealed.
+    Done,
+    /// The dialer is gone.
     Gone(Error),
+    /// The host ends it.
+    Cut(Cut),
 }
 
-/// One of the command's output streams.
-struct Output {
-    file: Option<Arc<AsyncFile>>,
-    credit: u32,
-    /// Once the command has ended: the bytes that were on the way then.
-    left: Option<u32>,
-}
-
-/// The bytes on their way into the command.
-struct Input {
-    file: Option<Arc<AsyncFile>>,
-    waiting: Vec<u8>,
-    written: usize,
-    ended: bool,
-    /// Whether the last byte that came was not the end of a line.
-    half_line: bool,
-    /// The credit that the dialer has left.
-    credit: u32,
-    /// Bytes written since credit was last granted.
-    freed: u32,
-    window: u32,
-}
-
-/// Serves `command` to a dialer that starts with a credit of `window` bytes a stream, until either is gone or `stop` ends.
+/// Serves `command` to a dialer that starts with a credit of `window` bytes a stream, until either is gone or `cut` says so.
 pub(super) async fn serve(
     mut command: Command,
     mut sender: Sender,
     mut receiver: Receiver,
     window: u32,
-    stop: impl Future<Output = ()>,
-) -> Ended {
-    let mut stdout = Output { file: command.stdout.clone(), credit: window, left: None };
-    let mut stderr = Output { file: command.stderr.clone(), credit: window, left: None };
+    cut: impl Future<Output = Cut>,
+) -> (Ended, Traffic) {
+    let pace = command.has_terminal().then(|| Pace::new(Instant::now()));
+    let mut stdout = Output::new(command.stdout.clone(), window, pace);
+    let mut stderr = Output::new(command.stderr.clone(), window, None);
     let mut input = Input::new(command.stdin.take(), window);
-    let mut stop = std::pin::pin!(stop);
+    let mut cut = std::pin::pin!(cut);
     let mut exit: Option<Exit> = None;
-    let gone = loop {
+    let over = loop {
         let room = sender.pending() < MOST_PENDING;
-        let drained = stdout.file.is_none() && stderr.file.is_none();
+        let drained = stdout.is_over() && stderr.is_over();
         if let (Some(_), true) = (&exit, drained) {
-            break None;
+            break Over::Done;
         }
         tokio::select! {
             record = receiver.recv() => {
@@ -91,20 +107,14 @@ pub(super) async fn serve(
                         FromDialer::Signal(name) => { command.signal(name); Ok(()) }
                         FromDialer::Window(Stream::Stdout, more) => stdout.grant(more),
                         FromDialer::Window(Stream::Stderr, more) => stderr.grant(more),
-                    }).map_err(Heard::Nonsense),
-                    Ok(None) => Err(Heard::Gone(Error::network("the dialer closed before the command ended"))),
-                    Err(error) => Err(Heard::Gone(error)),
+                        FromDialer::Pad(bytes) => answer(&mut sender, bytes),
+                        FromDialer::Command(_) => Err(Error::protocol("a command behind the command")),
+                    }),
+                    Ok(None) => break Over::Gone(Error::network("the dialer closed before the command ended")),
+                    Err(error) => break Over::Gone(error),
                 };
-                match heard {
-                    Ok(()) => {}
-                    Err(Heard::Nonsense(error)) => {
-                        // It may be gone already.
-                        let _ = sender.fail(Reason::BadRequest, &error.to_string()).await;
-                        drop((stdout, stderr, input));
-                        tokio::join!(command.hang_up(), receiver.drain(LISTEN_ON));
-                        return Ended::Disconnected(error.to_string());
-                    }
-                    Err(Heard::Gone(error)) => break Some(error),
+                if let Err(error) = heard {
+                    break Over::Cut(Cut::Nonsense(error));
                 }
             }
             () = stdout.readable(), if room && stdout.can_send() => stdout.pump(STDOUT, &mut sender),
@@ -118,37 +128,102 @@ pub(super) async fn serve(
             () = tokio::time::sleep(LAST_OUTPUT), if exit.is_some() && room && !stdout.is_held() && !stderr.is_held() => {
                 // This process may have been stopped for so long: what is there is taken first.
                 stdout.pump(STDOUT, &mut sender);
-                if sender.pending() == 0 {
-                    break None;
+                if sender.pending() == 0 && !stdout.is_held() {
+                    break Over::Done;
                 }
             }
             driven = sender.drive() => {
                 if let Err(error) = driven {
-                    break Some(error);
+                    break Over::Gone(error);
                 }
             }
-            () = &mut stop => {
-                // A dialer that is gone already needs no telling.
-                let _ = sender.fail(Reason::ShuttingDown, "the host's program is ending").await;
-                drop((stdout, stderr, input));
-                tokio::join!(command.hang_up(), receiver.drain(LISTEN_ON));
-                return Ended::Stopped;
-            }
+            why = &mut cut => break Over::Cut(why),
         }
     };
+    let traffic = Traffic { received: input.received(), sent: stdout.sent() + stderr.sent() };
     drop((stdout, stderr, input));
-    match (gone, exit) {
-        (None, Some(exit)) => {
+    let ended = match (over, exit) {
+        (Over::Done, Some(exit)) => {
             conclude(sender, receiver, &exit).await;
             Ended::Command(exit)
         }
-        (gone, exit) => {
+        (Over::Done, None) => Ended::Disconnected(String::new()),
+        (Over::Cut(why), _) => tokio::join!(command.hang_up(), why.tell(sender, receiver)).1,
+        (Over::Gone(error), exit) => {
             if exit.is_none() {
                 command.hang_up().await;
             }
-            Ended::Disconnected(gone.map_or_else(String::new, |error| error.to_string()))
+            Ended::Disconnected(error.to_string())
+        }
+    };
+    (ended, traffic)
+}
+
+/// Keeps the connection for a dialer that wants nothing else, until either is gone or `cut` says so.
+pub(super) async fn hold(mut sender: Sender, mut receiver: Receiver, cut: impl Future<Output = Cut>) -> Ended {
+    let mut cut = std::pin::pin!(cut);
+    loop {
+        tokio::select! {
+            record = receiver.recv() => {
+                let heard = match record {
+                    Ok(Some(record)) => FromDialer::decode(&record).and_then(|message| match message {
+                        FromDialer::Pad(bytes) => answer(&mut sender, bytes),
+                        // There is no input, and so it has ended.
+                        FromDialer::Eof => Ok(()),
+                        _ => Err(Error::protocol("a message for a command, where there is none")),
+                    }),
+                    Ok(None) => {
+                        // It is going anyway.
+                        let _ = sender.close().await;
+                        return Ended::Disconnected("the dialer closed".to_owned());
+                    }
+                    Err(error) => return Ended::Disconnected(error.to_string()),
+                };
+                if let Err(error) = heard {
+                    return Cut::Nonsense(error).tell(sender, receiver).await;
+                }
+            }
+            driven = sender.drive() => {
+                if let Err(error) = driven {
+                    return Ended::Disconnected(error.to_string());
+                }
+            }
+            why = &mut cut => return why.tell(sender, receiver).await,
         }
     }
+}
+
+/// Receives a command line of `length` bytes.
+///
+/// # Errors
+/// The dialer is gone, or says something else.
+pub(super) async fn command_line(sender: &mut Sender, receiver: &mut Receiver, length: u32) -> Result<Vec<u8>> {
+    let length = usize::try_from(length).unwrap_or(usize::MAX);
+    let mut line = Vec::with_capacity(length);
+    while line.len() < length {
+        tokio::select! {
+            record = receiver.recv() => {
+                let record = record?.ok_or_else(|| Error::network("the dialer closed before its command was complete"))?;
+                match FromDialer::decode(&record)? {
+                    FromDialer::Command(bytes) if bytes.len() <= length - line.len() => line.extend(bytes),
+                    FromDialer::Command(_) => return Err(Error::protocol("a command longer than was said")),
+                    _ => return Err(Error::protocol("something else before the command was complete")),
+                }
+            }
+            driven = sender.drive() => driven?,
+        }
+    }
+    if line.contains(&0) { Err(Error::protocol("a zero byte in a command")) } else { Ok(line) }
+}
+
+/// Sends a PAD back.
+fn answer(sender: &mut Sender, bytes: &[u8]) -> Result<()> {
+    // One that nobody takes is not worth the memory.
+    if sender.pending() < MOST_PENDING {
+        let (kind, body) = FromHost::Pad(bytes).encode();
+        sender.push(kind, &[&body])?;
+    }
+    Ok(())
 }
 
 /// How long a dialer may take to close after it was told the end.
@@ -160,157 +235,5 @@ pub(super) async fn conclude(mut sender: Sender, receiver: Receiver, exit: &Exit
     // A dialer that is gone already needs no telling.
     if sender.push(kind, &[&body]).is_ok() && sender.close().await.is_ok() {
         receiver.drain(LISTEN_ON).await;
-    }
-}
-
-impl Output {
-    fn can_send(&self) -> bool {
-        self.file.is_some() && self.credit > 0
-    }
-
-    /// The command has ended. What it wrote is in its pipe; what it left running may write more, for ever, and that is
-    /// nobody's. A terminal ends by itself.
-    fn end_with_the_command(&mut self, terminal: bool) {
-        let left = match &self.file {
-            Some(file) if !terminal => sys::readable_now(file.as_ref()).unwrap_or(PIPE_ROOM),
-            _ => PIPE_ROOM,
-        };
-        self.left = Some(left);
-        if left == 0 {
-            self.file = None;
-        }
-    }
-
-    /// Whether there may be output that the dialer has not let us send yet.
-    fn is_held(&self) -> bool {
-        self.file.is_some() && self.credit == 0
-    }
-
-    async fn readable(&self) {
-        match &self.file {
-            Some(file) => {
-                let _ = file.readable().await;
-            }
-            None => std::future::pending().await,
-        }
-    }
-
-    /// More credit from the dialer.
-    fn grant(&mut self, more: u32) -> Result<()> {
-        self.credit = self.credit.checked_add(more).ok_or_else(|| Error::protocol("a window beyond 4 GiB"))?;
-        Ok(())
-    }
-
-    /// Seals what the command has written, as far as credit and memory go.
-    fn pump(&mut self, kind: u8, sender: &mut Sender) {
-        while let Some(file) = self.file.as_ref().filter(|_| self.credit > 0 && sender.pending() < MOST_PENDING) {
-            let most = self.credit.min(self.left.unwrap_or(u32::MAX));
-            let most = usize::try_from(most).unwrap_or(MAX_BODY_LEN);
-            let sealed = file.try_read(most, |bytes| {
-                let count = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-                if !bytes.is_empty() && sender.push(kind, &[bytes]).is_ok() { count } else { 0 }
-            });
-            match sealed {
-                Ok(0) => self.file = None,
-                Ok(count) => {
-                    self.credit -= count;
-                    self.left = self.left.map(|left| left.saturating_sub(count));
-                    if self.left == Some(0) {
-                        self.file = None;
-                    }
-                }
-                Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => return,
-                Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
-                // A terminal whose last program is gone says EIO.
-                Err(_) => self.file = None,
-            }
-        }
-    }
-}
-
-impl Input {
-    fn new(file: Option<Arc<AsyncFile>>, window: u32) -> Self {
-        Input {
-            file,
-            waiting: Vec::new(),
-            written: 0,
-            ended: false,
-            half_line: false,
-            credit: window,
-            freed: 0,
-            window,
-        }
-    }
-
-    fn is_waiting(&self) -> bool {
-        self.file.is_some() && self.written < self.waiting.len()
-    }
-
-    async fn writable(&self) {
-        match &self.file {
-            Some(file) => {
-                let _ = file.writable().await;
-            }
-            None => std::future::pending().await,
-        }
-    }
-
-    /// Bytes from the dialer, within its credit. What comes after the command closed its input is let go.
-    fn take(&mut self, bytes: &[u8]) -> Result<()> {
-        let count = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-        self.credit = self.credit.checked_sub(count).ok_or_else(|| Error::protocol("more input than was granted"))?;
-        if self.ended {
-            return Err(Error::protocol("input after its end"));
-        }
-        self.half_line = bytes.last().is_some_and(|last| !matches!(last, b'\n' | b'\r'));
-        if self.file.is_some() {
-            self.waiting.extend_from_slice(bytes);
-        }
-        Ok(())
-    }
-
-    /// The dialer has no more. A pipe is closed when all is written; a terminal is given its character for the end.
-    fn end(&mut self, character: Option<u8>) -> Result<()> {
-        if self.ended {
-            return Err(Error::protocol("a second end of input"));
-        }
-        self.ended = true;
-        // Behind a half line the first one only hands over that half.
-        self.waiting.extend(character.filter(|_| self.half_line));
-        self.waiting.extend(character);
-        if self.written == self.waiting.len() && character.is_none() {
-            self.file = None;
-        }
-        Ok(())
-    }
-
-    /// Writes what fits, and grants credit for it.
-    fn pump(&mut self, sender: &mut Sender) {
-        while let Some(file) = self.file.as_ref().filter(|_| self.written < self.waiting.len()) {
-            match file.try_write(self.waiting.get(self.written..).unwrap_or_default()) {
-                Ok(count) => {
-                    self.written += count;
-                    self.freed = self.freed.saturating_add(u32::try_from(count).unwrap_or(u32::MAX));
-                }
-                Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => break,
-                Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
-                // The command reads no more (EPIPE), or its terminal is gone: the rest has nowhere to go.
-                Err(_) => self.file = None,
-            }
-        }
-        if self.file.is_none() || self.written == self.waiting.len() {
-            self.waiting.clear();
-            self.written = 0;
-            if self.ended {
-                self.file = None;
-            }
-        }
-        if self.freed >= self.window / 4 {
-            let (kind, body) = FromHost::Window(self.freed).encode();
-            // Four bytes always fit into a record.
-            let _ = sender.push(kind, &[&body]);
-            self.credit = self.credit.saturating_add(self.freed);
-            self.freed = 0;
-        }
     }
 }

@@ -4,6 +4,7 @@ use crate::conn::{Record, Service};
 use crate::error::{Error, Result};
 use crate::frame::Fields;
 use crate::json;
+use crate::modes::MAX_MODES;
 use crate::noise::MAX_REQUEST_LEN;
 use crate::term::WindowSize;
 use serde::{Deserialize, Serialize};
@@ -30,15 +31,30 @@ pub const STDOUT: u8 = 0x11;
 pub const STDERR: u8 = 0x12;
 /// The type of [`FromDialer::Stdin`].
 pub const STDIN: u8 = 0x01;
+/// The type of [`FromDialer::Command`].
+pub const COMMAND: u8 = 0x06;
 
 /// Longest name of a terminal or a signal.
 pub const MAX_NAME_LEN: usize = 64;
+
+/// Longest command line, in bytes: what Linux takes as one argument of a program (MAX_ARG_STRLEN), less the zero behind it.
+pub const MAX_COMMAND_LEN: u32 = 131_071;
+
+/// Longest command line, as JSON text, that stands in the request itself.
+const MAX_COMMAND_TEXT: usize = 8 << 10;
+
+/// Written bytes of which the reader of a stream owes credit at the latest in a session with a terminal: so few that the
+/// time until it comes tells how long the path is. Without a terminal it is a quarter of the window.
+pub const TERMINAL_GRANT: u32 = 1 << 10;
+
+/// Most bytes in a PAD.
+pub const MAX_PAD_LEN: usize = 64;
 
 /// Longest reason in an EXIT.
 pub const MAX_REASON_LEN: usize = 1000;
 
 /// What the dialer asks for, in I3.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
     /// What is to run.
@@ -46,6 +62,9 @@ pub struct Request {
     /// The command line for the user's shell, or the subsystem's name; absent for a shell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<String>,
+    /// Bytes of the command line that COMMAND records bring, where it is too long for `command`, or no text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command_length: Option<u32>,
     /// Variables; the host takes only the names that it knows.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, String>,
@@ -55,15 +74,18 @@ pub struct Request {
 }
 
 /// What is to run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Op {
     /// A login shell.
+    #[default]
     Shell,
     /// One command line.
     Exec,
     /// A service of the host itself.
     Subsystem,
+    /// Nothing: the connection itself is what is wanted.
+    None,
 }
 
 /// The dialer's terminal.
@@ -76,18 +98,44 @@ pub struct Tty {
     pub rows: u16,
     /// Characters in a line.
     pub cols: u16,
+    /// Its modes; the host leaves those that it does not know.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub modes: BTreeMap<String, u32>,
 }
 
 impl Request {
+    /// Asks for the command `line`, and returns what of it must follow in COMMAND records.
+    pub fn set_command(&mut self, line: Vec<u8>) -> Vec<u8> {
+        self.op = Op::Exec;
+        let text = String::from_utf8(line);
+        match text {
+            Ok(text) if json::line(&text).is_ok_and(|json| json.len() <= MAX_COMMAND_TEXT) => {
+                self.command = Some(text);
+                Vec::new()
+            }
+            text => {
+                let line = text.map_or_else(std::string::FromUtf8Error::into_bytes, String::into_bytes);
+                self.command_length = Some(u32::try_from(line.len()).unwrap_or(u32::MAX));
+                line
+            }
+        }
+    }
+
     /// The bytes for I3.
     ///
     /// # Errors
-    /// Longer than a request may be.
+    /// A command line or a request that is longer than it may be.
     pub fn encode(&self) -> Result<Vec<u8>> {
+        let too_long = |what: &str, length: String, most: String| {
+            Error::usage(format!("{what} too long: {length} bytes of {most}")).hint("send long data on standard input")
+        };
+        if let Some(length) = self.command_length.filter(|length| *length > MAX_COMMAND_LEN) {
+            return Err(too_long("the command is", length.to_string(), MAX_COMMAND_LEN.to_string()));
+        }
         let bytes = json::line(self)?.into_bytes();
         if bytes.len() > MAX_REQUEST_LEN {
-            return Err(Error::usage(format!("the command is too long: {} bytes of {MAX_REQUEST_LEN}", bytes.len()))
-                .hint("send long data on standard input"));
+            let (length, most) = (bytes.len().to_string(), MAX_REQUEST_LEN.to_string());
+            return Err(too_long("the command with its environment is", length, most));
         }
         Ok(bytes)
     }
@@ -98,8 +146,17 @@ impl Request {
     /// Anything but a request that makes sense.
     pub fn decode(bytes: &[u8]) -> Result<Self> {
         let request: Request = json::parse(bytes, MAX_REQUEST_LEN).map_err(Error::protocol)?;
-        if (request.op == Op::Shell) != request.command.is_none() {
-            return Err(Error::protocol("a shell has no command, and everything else has one"));
+        let (text, bytes) = (request.command.is_some(), request.command_length.is_some());
+        let fits = match request.op {
+            Op::Shell | Op::None => !text && !bytes,
+            Op::Exec => text != bytes,
+            Op::Subsystem => text && !bytes,
+        };
+        if !fits {
+            return Err(Error::protocol("a command has one line, a subsystem a name, and nothing else has either"));
+        }
+        if request.command_length.is_some_and(|length| !(1..=MAX_COMMAND_LEN).contains(&length)) {
+            return Err(Error::protocol(format!("a command line has 1 to {MAX_COMMAND_LEN} bytes")));
         }
         let texts = request.env.iter().flat_map(|(name, value)| [name, value]);
         if texts.chain(&request.command).chain(request.tty.iter().map(|tty| &tty.term)).any(|text| text.contains('\0'))
@@ -109,6 +166,9 @@ impl Request {
         if request.tty.iter().any(|tty| tty.term.len() > MAX_NAME_LEN) {
             return Err(Error::protocol("the name of the terminal is too long"));
         }
+        if request.tty.iter().any(|tty| tty.modes.len() > MAX_MODES) {
+            return Err(Error::protocol("a terminal with too many modes"));
+        }
         Ok(request)
     }
 
@@ -116,6 +176,12 @@ impl Request {
     #[must_use]
     pub fn window(&self) -> u32 {
         if self.tty.is_some() { TERMINAL_WINDOW } else { COMMAND_WINDOW }
+    }
+
+    /// Written bytes after which the dialer grants credit again.
+    #[must_use]
+    pub fn grant_after(&self) -> u32 {
+        if self.tty.is_some() { TERMINAL_GRANT } else { COMMAND_WINDOW / 4 }
     }
 }
 
@@ -137,6 +203,8 @@ pub enum Stream {
 /// | 0x03 | `RESIZE` | rows u16, cols u16 |
 /// | 0x04 | `SIGNAL` | name of a signal without SIG, at most 64 bytes |
 /// | 0x05 | `WINDOW` | stream u8 (1 STDOUT, 2 STDERR), bytes u32: so many more may be sent on it |
+/// | 0x06 | `COMMAND` | the next bytes of the command line, 1 to 65,518 |
+/// | 0x07 | `PAD`    | 1 to 64 bytes without a meaning, which the host sends back |
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FromDialer<'a> {
     /// The next bytes of standard input.
@@ -149,6 +217,10 @@ pub enum FromDialer<'a> {
     Signal(&'a str),
     /// More credit for a stream.
     Window(Stream, u32),
+    /// The next bytes of the command line.
+    Command(&'a [u8]),
+    /// Nothing, so that nobody sees when something is said.
+    Pad(&'a [u8]),
 }
 
 impl<'a> FromDialer<'a> {
@@ -175,6 +247,8 @@ impl<'a> FromDialer<'a> {
                 let more = fields.u32()?;
                 fields.end().map(|()| FromDialer::Window(stream, more))
             }
+            COMMAND => data(record.body).map(FromDialer::Command),
+            0x07 => pad(record.body).map(FromDialer::Pad),
             other => Err(Error::protocol(format!("a record of the unknown type {other:#04x}"))),
         }
     }
@@ -194,6 +268,8 @@ impl<'a> FromDialer<'a> {
                 };
                 (0x05, Cow::Owned([&[stream][..], &more.to_be_bytes()].concat()))
             }
+            FromDialer::Command(bytes) => (COMMAND, Cow::Borrowed(bytes)),
+            FromDialer::Pad(bytes) => (0x07, Cow::Borrowed(bytes)),
         }
     }
 }
@@ -206,6 +282,7 @@ impl<'a> FromDialer<'a> {
 /// | 0x12 | `STDERR` | the next bytes of standard error, 1 to 65,518 |
 /// | 0x13 | `EXIT`   | how it ended u8: 0 and status u8; 1 and name of the signal without SIG; 2, status u8 and reason, at most 1,000 bytes: it could not be started |
 /// | 0x14 | `WINDOW` | bytes u32: so many more may be sent on STDIN |
+/// | 0x15 | `PAD`    | the bytes of the dialer's PAD |
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FromHost<'a> {
     /// The next bytes of standard output.
@@ -216,6 +293,8 @@ pub enum FromHost<'a> {
     Exit(Exit),
     /// More credit for standard input.
     Window(u32),
+    /// What came as a PAD.
+    Pad(&'a [u8]),
 }
 
 /// How a command ended.
@@ -244,6 +323,7 @@ impl<'a> FromHost<'a> {
                 let more = fields.u32()?;
                 fields.end().map(|()| FromHost::Window(more))
             }
+            0x15 => pad(record.body).map(FromHost::Pad),
             other => Err(Error::protocol(format!("a record of the unknown type {other:#04x}"))),
         }
     }
@@ -256,6 +336,7 @@ impl<'a> FromHost<'a> {
             FromHost::Stderr(bytes) => (STDERR, Cow::Borrowed(bytes)),
             FromHost::Exit(exit) => (0x13, Cow::Owned(exit.encode())),
             FromHost::Window(more) => (0x14, Cow::Owned(more.to_be_bytes().to_vec())),
+            FromHost::Pad(bytes) => (0x15, Cow::Borrowed(bytes)),
         }
     }
 }
@@ -291,4 +372,9 @@ impl Exit {
 /// A piece of a stream; empty ones would only be noise.
 fn data(body: &[u8]) -> Result<&[u8]> {
     if body.is_empty() { Err(Error::protocol("a piece of a stream without bytes")) } else { Ok(body) }
+}
+
+/// The body of a PAD.
+fn pad(body: &[u8]) -> Result<&[u8]> {
+    if (1..=MAX_PAD_LEN).contains(&body.len()) { Ok(body) } else { Err(Error::protocol("a PAD of a wrong length")) }
 }

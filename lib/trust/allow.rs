@@ -113,6 +113,12 @@ impl Expiry {
         now >= self.0
     }
 
+    /// How long it is until then; nothing once it has come.
+    #[must_use]
+    pub fn left(self, now: SystemTime) -> Duration {
+        self.0.duration_since(now).unwrap_or_default()
+    }
+
     /// Reads a time (RFC 3339, or `2026-12-31`), or how long from `now` (`7d`, `12h`).
     ///
     /// # Errors

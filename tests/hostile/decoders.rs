@@ -54,6 +54,8 @@ fn a_message_of_the_dialer_is_what_it_says_or_nothing() {
         FromDialer::Signal("INT"),
         FromDialer::Window(Stream::Stdout, 7),
         FromDialer::Window(Stream::Stderr, u32::MAX),
+        FromDialer::Command(b"echo \xff"),
+        FromDialer::Pad(b"p"),
     ]
     .map(|message| wire(message.encode()));
     attack("FromDialer", &good.each_ref().map(Vec::as_slice), |bytes| {
@@ -65,7 +67,7 @@ fn a_message_of_the_dialer_is_what_it_says_or_nothing() {
         let record = Record { kind: 4, body: name.as_bytes() };
         assert_eq!(FromDialer::decode(&record).is_ok(), taken);
     }
-    for kind in [0x00, 0x06, 0x10, 0x11, 0x7f, 0xef] {
+    for kind in [0x00, 0x08, 0x10, 0x11, 0x7f, 0xef] {
         assert!(FromDialer::decode(&Record { kind, body: b"x" }).is_err());
     }
 }
@@ -79,6 +81,7 @@ fn a_message_of_the_host_is_what_it_says_or_nothing() {
         FromHost::Exit(Exit::Signal("KILL".to_owned())),
         FromHost::Exit(Exit::NotStarted(127, "no such file".to_owned())),
         FromHost::Window(1 << 20),
+        FromHost::Pad(&[0; 64]),
     ]
     .map(|message| wire(message.encode()));
     attack("FromHost", &good.each_ref().map(Vec::as_slice), |bytes| {
@@ -90,7 +93,12 @@ fn a_message_of_the_host_is_what_it_says_or_nothing() {
         let body = [vec![2, 126], vec![b'r'; length]].concat();
         assert_eq!(FromHost::decode(&Record { kind: 0x13, body: &body }).is_ok(), taken);
     }
-    for kind in [0x00, 0x01, 0x10, 0x15, 0xef] {
+    for (length, taken) in [(0, false), (1, true), (64, true), (65, false)] {
+        let body = vec![b'p'; length];
+        assert_eq!(FromHost::decode(&Record { kind: 0x15, body: &body }).is_ok(), taken);
+        assert_eq!(FromDialer::decode(&Record { kind: 0x07, body: &body }).is_ok(), taken);
+    }
+    for kind in [0x00, 0x01, 0x10, 0x16, 0xef] {
         assert!(FromHost::decode(&Record { kind, body: b"x" }).is_err());
     }
 }
@@ -110,16 +118,32 @@ fn a_message_of_a_pipe_is_what_it_says_or_nothing() {
 
 #[test]
 fn a_request_is_what_it_says_or_nothing() {
-    let shell = Request { op: Op::Shell, command: None, env: BTreeMap::new(), tty: None };
-    let tty = Some(Tty { term: "xterm".to_owned(), rows: 24, cols: 80 });
+    let shell = Request::default();
+    let tty =
+        Some(Tty { term: "xterm".to_owned(), rows: 24, cols: 80, modes: BTreeMap::from([("erase".to_owned(), 8)]) });
     let env = BTreeMap::from([("LANG".to_owned(), "C".to_owned())]);
-    let exec = Request { op: Op::Exec, command: Some("ls -l".to_owned()), env, tty };
-    let good = [shell.encode().unwrap(), exec.encode().unwrap()];
-    attack("Request", &[&good[0], &good[1]], |bytes| {
+    let exec = Request { op: Op::Exec, command: Some("ls -l".to_owned()), env, tty, ..Request::default() };
+    let mut long = Request::default();
+    assert_eq!(long.set_command(vec![0xff; 100_000]).len(), 100_000);
+    let good = [shell.encode().unwrap(), exec.encode().unwrap(), long.encode().unwrap()];
+    attack("Request", &[&good[0], &good[1], &good[2]], |bytes| {
         if let Ok(request) = Request::decode(bytes) {
             assert_eq!(Request::decode(&request.encode().unwrap()).unwrap(), request);
         }
     });
+    for nonsense in [
+        r#"{"op":"exec"}"#,
+        r#"{"op":"exec","command":"a","command_length":1}"#,
+        r#"{"op":"exec","command_length":0}"#,
+        r#"{"op":"exec","command_length":131072}"#,
+        r#"{"op":"shell","command":"a"}"#,
+        r#"{"op":"none","command_length":1}"#,
+        r#"{"op":"subsystem"}"#,
+        r#"{"op":"subsystem","command_length":4}"#,
+    ] {
+        assert!(Request::decode(nonsense.as_bytes()).is_err(), "{nonsense}");
+    }
+    assert!(Request::decode(br#"{"op":"none"}"#).is_ok());
     for deep in [b"[".repeat(MAX_REQUEST_LEN), b"{\"op\":".repeat(2000)] {
         assert!(Request::decode(&deep).is_err());
     }

@@ -1,0 +1,212 @@
+//! One dialer, from its request to its end.
+
+use super::child::{Command, Job};
+use super::environment::{Account, environment};
+use super::session::{self, Cut, Ended, Traffic};
+use super::{Event, Keeper, What};
+use crate::conn::{Incoming, Reason, Receiver, Sender};
+use crate::error::{Error, Kind, Result};
+use crate::key::PublicKey;
+use crate::proto::pty::{Op, Request};
+use crate::trust::{Grant, Right};
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+use tokio::sync::watch;
+
+/// The longest that is waited for a rule to expire before the clock is looked at again: it may have been set.
+const LOOK_AT_CLOCK: Duration = Duration::from_secs(1);
+
+/// What all sessions of a host share.
+pub(super) struct Host {
+    pub(super) account: Account,
+    pub(super) keeper: Arc<dyn Keeper>,
+    /// Becomes true when the host ends.
+    pub(super) stopped: watch::Receiver<bool>,
+    /// Changes when rights may have changed.
+    pub(super) changed: watch::Receiver<()>,
+}
+
+/// What lets a dialer in.
+struct Admission {
+    grant: Grant,
+    /// The rights that the session lives by; it ends when one of them is gone.
+    rights: Vec<Right>,
+    /// The program of a subsystem.
+    program: Option<Vec<OsString>>,
+}
+
+/// Why a dialer is turned away.
+type Refusal = (Reason, String);
+
+/// Serves one dialer.
+pub(super) async fn attend(incoming: Incoming, host: Arc<Host>) {
+    let (peer, from) = (incoming.peer(), incoming.from());
+    let note = |request, what| host.keeper.note(&Event { peer, from, request, what });
+    let asked = Request::decode(incoming.request());
+    let admitted = match &asked {
+        Ok(request) => host.admit(&peer, request),
+        Err(error) => Err(host.misunderstood(&peer, error)),
+    };
+    let (mut request, admission) = match (asked, admitted) {
+        (Ok(request), Ok(admission)) => (request, admission),
+        (asked, Err((why, text))) => {
+            note(asked.as_ref().ok(), What::Refused(&text));
+            // A stranger is not told what is wrong here.
+            let told = if why == Reason::Unavailable { "the host cannot read its allowlist" } else { &text };
+            // It may be gone before it knows why.
+            let _ = incoming.refuse(why, told).await;
+            return;
+        }
+        (Err(_), Ok(_)) => return,
+    };
+    let Ok(connection) = incoming.authorize(&admission.grant) else { return };
+    let began = SystemTime::now();
+    let connected = connection.description();
+    let (mut sender, mut receiver) = connection.split();
+    let mut cut = std::pin::pin!(host.cut(&peer, &admission));
+    let line = match request.command_length {
+        None => Ok(request.command.clone().map(String::into_bytes)),
+        Some(length) => tokio::select! {
+            line = session::command_line(&mut sender, &mut receiver, length) => line.map(Some).map_err(Cut::Nonsense),
+            why = &mut cut => Err(why),
+        },
+    };
+    let (ended, traffic) = match line {
+        Err(why) => (why.tell(sender, receiver).await, Traffic::default()),
+        Ok(line) => {
+            // For the books; what runs is the line itself.
+            request.command = line.as_ref().map(|line| String::from_utf8_lossy(line).into_owned());
+            note(Some(&request), What::Began);
+            let about = [("KEYWIRE_PEER", peer.to_string().into()), ("KEYWIRE_CONNECTION", connected.into())];
+            let job = admission.job(&request, line);
+            run(job, &request, about.into(), &host.account, sender, receiver, cut).await
+        }
+    };
+    note(Some(&request), What::Ended(began, traffic, &ended));
+}
+
+/// What a session runs, and what was asked for where that is something else.
+type Work = (Option<Job>, Option<OsString>);
+
+/// Runs a session's work, until it is done or `cut` says so.
+async fn run(
+    (job, original): Work,
+    request: &Request,
+    mut about: Vec<(&str, OsString)>,
+    account: &Account,
+    sender: Sender,
+    receiver: Receiver,
+    cut: impl Future<Output = Cut>,
+) -> (Ended, Traffic) {
+    let Some(job) = job else {
+        return (session::hold(sender, receiver, cut).await, Traffic::default());
+    };
+    about.extend(original.map(|line| ("KEYWIRE_ORIGINAL_COMMAND", line)));
+    let term = request.tty.as_ref().map(|tty| tty.term.as_str());
+    let env = environment(account, &request.env, term, &about);
+    match Command::start(account, job, request.tty.as_ref(), &env) {
+        Ok(command) => session::serve(command, sender, receiver, request.window(), cut).await,
+        Err(exit) => {
+            session::conclude(sender, receiver, &exit).await;
+            (Ended::Command(exit), Traffic::default())
+        }
+    }
+}
+
+impl Admission {
+    /// What runs when `request` asked for `line`; no job is one that only keeps the connection.
+    fn job(&self, request: &Request, line: Option<Vec<u8>>) -> Work {
+        match (&self.grant.rule().command, &self.program, line) {
+            (Some(forced), _, line) => (Some(Job::Line(forced.clone().into_bytes())), line.map(OsString::from_vec)),
+            (None, Some(program), _) => (Some(Job::Program(program.clone())), None),
+            (None, None, Some(line)) => (Some(Job::Line(line)), None),
+            (None, None, None) => ((request.op != Op::None).then_some(Job::Shell), None),
+        }
+    }
+}
+
+impl Host {
+    /// Decides whether `peer` gets what it asks for.
+    fn admit(&self, peer: &PublicKey, request: &Request) -> std::result::Result<Admission, Refusal> {
+        let with = |right| {
+            let grant = self.keeper.grant(peer, right)?;
+            Ok(Admission { grant, rights: vec![right], program: None })
+        };
+        let admitted = match (request.op, &request.command) {
+            (Op::Subsystem, Some(name)) => self.admit_to_subsystem(peer, name)?,
+            (Op::Exec, _) => with(Right::Exec),
+            (Op::None, _) => with(Right::Forward),
+            (Op::Shell | Op::Subsystem, _) => with(Right::Shell),
+        };
+        // A forced command is what a rule for commands gives, whatever is asked for.
+        let admitted = admitted.or_else(|error| {
+            with(Right::Exec).ok().filter(|admission| admission.grant.rule().command.is_some()).ok_or(error)
+        });
+        admitted.map_err(|error| match error.kind() {
+            Kind::Refused => (Reason::Refused, error.to_string()),
+            _ => (Reason::Unavailable, error.to_string()),
+        })
+    }
+
+    /// The same for a subsystem: files are for those who may copy in at least one direction.
+    fn admit_to_subsystem(&self, peer: &PublicKey, name: &str) -> std::result::Result<Result<Admission>, Refusal> {
+        let copies = [Right::CopyRead, Right::CopyWrite];
+        let grant = match copies.map(|right| self.keeper.grant(peer, right)) {
+            [Ok(grant), _] | [_, Ok(grant)] => grant,
+            [Err(error), _] => return Ok(Err(error)),
+        };
+        let rights = copies.into_iter().filter(|right| grant.rule().gives(*right)).collect();
+        let program = self.keeper.subsystem(name, &grant);
+        if program.is_none() && grant.rule().command.is_none() {
+            return Err((Reason::BadRequest, format!("there is no subsystem '{}' here", name.escape_debug())));
+        }
+        Ok(Ok(Admission { grant, rights, program }))
+    }
+
+    /// What a dialer is told whose request makes no sense: whoever has no business here is told that, whatever it says.
+    fn misunderstood(&self, peer: &PublicKey, error: &Error) -> Refusal {
+        match self.keeper.grant(peer, Right::Exec) {
+            Err(refused) if refused.kind() == Kind::Refused => (Reason::Refused, refused.to_string()),
+            _ => (Reason::BadRequest, error.to_string()),
+        }
+    }
+
+    /// Waits until the host ends, or what lets `peer` in is gone.
+    async fn cut(&self, peer: &PublicKey, admission: &Admission) -> Cut {
+        let Admission { grant, rights, .. } = admission;
+        let (mut stopped, mut changed) = (self.stopped.clone(), self.changed.clone());
+        loop {
+            let left = grant.rule().expires.map(|expires| expires.left(SystemTime::now()).min(LOOK_AT_CLOCK));
+            tokio::select! {
+                // An error means that whoever could say stop is gone: that is one.
+                _ = stopped.wait_for(|stopped| *stopped) => return Cut::Stopped,
+                changed = changed.changed() => {
+                    if changed.is_err() {
+                        return Cut::Stopped;
+                    }
+                }
+                () = tokio::time::sleep(left.unwrap_or_default()), if left.is_some() => {}
+            }
+            if let Err(why) = self.upholds(peer, grant, rights) {
+                return Cut::Revoked(format!("it is no longer allowed: {why}"));
+            }
+        }
+    }
+
+    /// Whether `peer` still has `rights`, within the limits under which it was let in. Where that cannot be told, it has: a
+    /// slip in the allowlist keeps others out, but does not cut off whoever is there to mend it.
+    fn upholds(&self, peer: &PublicKey, grant: &Grant, rights: &[Right]) -> std::result::Result<(), String> {
+        for right in rights {
+            match self.keeper.grant(peer, *right) {
+                Ok(now) if now.rule().command != grant.rule().command || now.rule().root != grant.rule().root => {
+                    return Err("its rule on the allowlist has changed".to_owned());
+                }
+                Err(error) if error.kind() == Kind::Refused => return Err(error.to_string()),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
