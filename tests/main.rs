@@ -12,6 +12,7 @@
 mod hostile;
 mod keygen;
 mod layers;
+mod link;
 mod manpages;
 mod peer;
 mod peers;
