@@ -1,5 +1,6 @@
 //! kw-pty on a real terminal: keys, sizes, escapes, and a terminal that is as before whatever happens.
 
+use crate::link::{Link, Quality};
 use crate::pty::{Pair, eventually, is_alive};
 use crate::sandbox::{User, binary};
 use nix::sys::signal::{Signal, kill};
@@ -74,6 +75,17 @@ impl Screen {
         }
     }
 
+    /// Waits until so many bytes more have been shown, and forgets them.
+    fn skip(&mut self, count: usize) {
+        let mut seen = self.seen.0.lock().unwrap();
+        let mut skipped = 0;
+        while skipped < count {
+            skipped += seen.len();
+            seen.clear();
+            seen = self.seen.1.wait(seen).unwrap();
+        }
+    }
+
     fn modes(&self) -> Termios {
         // SAFETY is the test's own: the master is open for as long as this is.
         tcgetattr(borrow(self.master.as_raw_fd().unwrap())).unwrap()
@@ -134,6 +146,33 @@ fn a_flood_stops_at_ctrl_c() {
     screen.expect("^C");
     screen.type_keys("echo $((6*7))\r");
     screen.expect("42\r\n");
+}
+
+#[test]
+fn on_a_slow_distant_link_little_is_shown_after_ctrl_c() {
+    let pair = Pair::new();
+    let (key, at) = pair.address.split_once('@').unwrap();
+    // A round trip carries 10,000 bytes; a whole window would be 262,144.
+    let link = Link::new(at.parse().unwrap(), Quality::slow(Duration::from_millis(50), 200_000));
+    let address = format!("{key}@{}", link.address());
+    let mut screen = Screen::new(&pair.guest, &["-t", &address, "PS1='$ ' exec /bin/sh -i"]);
+    screen.expect("$ ");
+    screen.type_keys("yes\r");
+    screen.skip(300_000);
+    screen.type_keys("\x03");
+    let shown = screen.expect("^C").len();
+    assert!(shown < 60_000, "{shown} bytes");
+}
+
+#[test]
+fn the_keys_that_erase_and_interrupt_here_do_so_there() {
+    let pair = Pair::new();
+    let line = format!("stty erase ^H intr ^X susp undef -ixon; {} -t {} 'stty -a'", binary("kw-pty"), pair.address);
+    let mut screen = Screen::with(&pair.guest, "/bin/sh", &["-c", &line]);
+    let shown = screen.expect(" echoke");
+    for wanted in ["erase = ^H;", "intr = ^X;", "susp = <undef>;", " -ixon "] {
+        assert!(shown.contains(wanted), "{wanted:?} is not in {shown:?}");
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 /// The longest that output may wait: what a person hardly feels.
-const WAIT: Duration = Duration::from_millis(60);
+const WAIT: Duration = Duration::from_millis(40);
 
 /// Bytes under way at first: a few screens.
 const FIRST: u32 = 32 << 10;
