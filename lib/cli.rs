@@ -10,28 +10,17 @@ use crate::seal::Passphrase;
 use argh::{ArgsInfo, CommandInfoWithArgs, FlagInfo, FlagInfoKind, TopLevelCommand};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use std::ffi::OsString;
+use std::fs::File;
 use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::OnceLock;
 
 /// Stands for a lone `-`, which argh would take for an option: a private-use character no command line holds by accident.
 const LONE_DASH: &str = "\u{f8ff}-";
 
 /// Runs a program: reads its command line, calls `run`, prints what went wrong, and says how it ended.
 pub fn main<A: TopLevelCommand + ArgsInfo>(name: &str, run: fn(A) -> Result<ExitCode>) -> ExitCode {
-    main_with(name, run, Kind::exit_status)
-}
-
-/// The same for a program that hands on the exit status of a remote command: each failure of its own is 255, as ssh's are.
-pub fn main_of_remote<A: TopLevelCommand + ArgsInfo>(name: &str, run: fn(A) -> Result<ExitCode>) -> ExitCode {
-    main_with(name, run, |_| 255)
-}
-
-fn main_with<A: TopLevelCommand + ArgsInfo>(
-    name: &str,
-    run: fn(A) -> Result<ExitCode>,
-    status: fn(Kind) -> u8,
-) -> ExitCode {
     crate::sys::protect_memory();
     let ended = parse::<A>(name, std::env::args_os().skip(1)).and_then(|parsed| match parsed {
         Parsed::Args(args) => run(args),
@@ -39,13 +28,52 @@ fn main_with<A: TopLevelCommand + ArgsInfo>(
     });
     ended.unwrap_or_else(|error| {
         report(name, &error);
-        ExitCode::from(status(error.kind()))
+        ExitCode::from(error.kind().exit_status())
     })
+}
+
+/// The same for a program that hands on the exit status of a remote command: it reads its command line itself, and each
+/// failure of its own is 255, as ssh's are.
+pub fn main_of_remote(name: &str, run: fn(Vec<OsString>) -> Result<ExitCode>) -> ExitCode {
+    crate::sys::protect_memory();
+    run(std::env::args_os().skip(1).collect()).unwrap_or_else(|error| {
+        report(name, &error);
+        ExitCode::from(255)
+    })
+}
+
+/// What `--version` says.
+#[must_use]
+pub fn version(name: &str) -> String {
+    format!("{name} {}", env!("CARGO_PKG_VERSION"))
+}
+
+/// Where [`say`] and [`report`] write in place of standard error.
+static LOG: OnceLock<File> = OnceLock::new();
+
+/// From now on, appends what this program says to `file` in place of standard error.
+///
+/// # Errors
+/// It cannot be opened for writing.
+pub fn log_to(file: &Path) -> Result<()> {
+    let opened = File::options().append(true).create(true).open(file);
+    let opened = opened.map_err(|cause| Error::file("write to", file, &cause))?;
+    // Whoever was named first stays.
+    let _ = LOG.set(opened);
+    Ok(())
 }
 
 /// Says `text` on standard error. Nobody is left to tell when that is gone, and no program ends over it.
 pub fn say(text: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
+    write_talk(&format!("{text}\n"));
+}
+
+/// One write, so that lines of several programs in one log stay whole.
+fn write_talk(text: &str) {
+    let _ = match LOG.get() {
+        Some(mut log) => log.write_all(text.as_bytes()),
+        None => std::io::stderr().lock().write_all(text.as_bytes()),
+    };
 }
 
 /// Prints an error and its hints on standard error, each line with the program's name in front.
@@ -53,12 +81,8 @@ pub fn report(name: &str, error: &Error) {
     if error.kind() == Kind::ClosedOutput {
         return;
     }
-    let mut err = std::io::stderr().lock();
-    // Nobody is left to tell when standard error is gone.
-    let _ = writeln!(err, "{name}: {error}");
-    for hint in error.hints() {
-        let _ = writeln!(err, "{name}: hint: {hint}");
-    }
+    let hints = error.hints().iter().map(|hint| format!("{name}: hint: {hint}\n"));
+    write_talk(&std::iter::once(format!("{name}: {error}\n")).chain(hints).collect::<String>());
 }
 
 /// Writes a result to standard output, whole.
@@ -197,7 +221,7 @@ fn parse<A: TopLevelCommand + ArgsInfo>(name: &str, args: impl Iterator<Item = O
         words.push(word);
     }
     if words.first().is_some_and(|first| first == "--version" || first == "-V") {
-        return Ok(Parsed::Print(format!("{name} {}\n", env!("CARGO_PKG_VERSION"))));
+        return Ok(Parsed::Print(format!("{}\n", version(name))));
     }
     let words = normal_form(&A::get_args_info(), &words)?;
     let words: Vec<&str> = words.iter().map(String::as_str).collect();

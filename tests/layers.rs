@@ -15,17 +15,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("fs2", &["lib/store.rs"]),
     ("humantime", &["lib/trust/"]),
     ("tokio::net", &["lib/conn/", "lib/tcp.rs"]),
-    (
-        "argh",
-        &[
-            "lib/cli.rs",
-            "bins/keygen/args.rs",
-            "bins/peers/args.rs",
-            "bins/ptyd/args.rs",
-            "bins/pty/args.rs",
-            "bins/pipe/args.rs",
-        ],
-    ),
+    ("argh", &["lib/cli.rs", "bins/keygen/args.rs", "bins/peers/args.rs", "bins/ptyd/args.rs", "bins/pipe/args.rs"]),
     ("rpassword", &["lib/cli.rs"]),
     ("portable_pty", &["lib/host/"]),
     ("qrcode", &["bins/keygen/"]),

@@ -1,7 +1,7 @@
 //! A session as its user sees it: keys go out, output comes in, and the terminal is as before when it is over.
 
-use crate::Plan;
 use crate::escape::{Escapes, Typed};
+use crate::plan::Plan;
 use crate::streams::{Outputs, Written, read_stdin};
 use keywire::cli;
 use keywire::conn::{Connection, Receiver, Sender};

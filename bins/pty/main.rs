@@ -3,24 +3,30 @@
 mod args;
 mod client;
 mod escape;
+mod help;
+mod names;
+mod options;
+mod place;
+mod plan;
+mod shown;
 mod streams;
 mod trial;
+mod values;
 
-use args::Args;
+use args::{Args, Line};
 use client::{Client, Left};
-use keywire::addr::{HostPort, PeerAddr};
 use keywire::cli;
-use keywire::conn::{DialOptions, dial};
-use keywire::error::{Error, Kind, Result, reason};
-use keywire::modes::modes;
-use keywire::proto::pty::{Op, PTY, Request, Tty, VARIABLES};
+use keywire::conn::{CONNECT_WITHIN, DialOptions, HANDSHAKE_WITHIN, KEEPALIVE, dial};
+use keywire::error::{Error, Kind, Result};
+use keywire::identity::IdentityFile;
+use keywire::key::KeyPair;
+use keywire::proto::pty::{Op, PTY};
 use keywire::store::Store;
-use keywire::term::{RawMode, WindowSize, sanitize_line};
 use keywire::trust::Peers;
-use std::collections::BTreeMap;
-use std::io::IsTerminal;
+use options::Answer;
+use plan::Plan;
+use std::ffi::OsString;
 use std::process::ExitCode;
-use std::time::Duration;
 
 const NAME: &str = "kw-pty";
 
@@ -28,28 +34,55 @@ fn main() -> ExitCode {
     cli::main_of_remote(NAME, run)
 }
 
-fn run(args: Args) -> Result<ExitCode> {
+fn run(words: Vec<OsString>) -> Result<ExitCode> {
+    let args = match args::parse(words)? {
+        Line::Run(args) => args,
+        Line::Tell(answer) => return tell(answer).map(|()| ExitCode::SUCCESS),
+    };
+    if let Some(file) = &args.log_file {
+        cli::log_to(file)?;
+    }
+    if args.show {
+        return cli::print(&shown::settings(&args)).map(|()| ExitCode::SUCCESS);
+    }
     let plan = Plan::new(&args)?;
     let left = if args.r#try { trial::run(plan)? } else { dial_and_serve(plan, &args)? };
-    Ok(left.report(NAME, args.quiet))
+    Ok(left.report(NAME, args.is_quiet()))
+}
+
+fn tell(answer: Answer) -> Result<()> {
+    match answer {
+        Answer::Help => cli::print(&help::help()),
+        Answer::Version => cli::print(&format!("{}\n", cli::version(NAME))),
+        Answer::VersionAsTalk => {
+            cli::say(&cli::version(NAME));
+            Ok(())
+        }
+    }
 }
 
 fn dial_and_serve(plan: Plan, args: &Args) -> Result<Left> {
-    let peer = args.words.first().ok_or_else(|| Error::usage("no host").hint("write kw-pty PEER [COMMAND]"))?;
-    let to = address(peer, args)?;
-    let me = cli::identity(args.identity.as_deref(), args.passphrase_file.as_deref())?;
+    let to = place::resolve(args, &Peers::load(&Store::home()?)?)?;
+    let me = identity(args)?;
+    let within = args.connect_timeout.filter(|within| !within.is_zero());
     let options = DialOptions {
-        keepalive: Duration::from_secs(args.keepalive),
+        connect_within: within.unwrap_or(CONNECT_WITHIN),
+        handshake_within: within.unwrap_or(HANDSHAKE_WITHIN),
+        keepalive: args.keepalive.unwrap_or(KEEPALIVE),
         allow_self: args.allow_self,
-        ..DialOptions::default()
+        family: args.family.unwrap_or_default(),
     };
     let talk = |text: &str| {
-        if args.verbose > 0 {
+        if args.is_verbose() {
             cli::say(&format!("{NAME}: {text}"));
         }
     };
     talk(&format!("dialing {to} as {}", me.public()));
-    let right = if plan.request.op == Op::Shell { "shell" } else { "exec" };
+    let right = match plan.request.op {
+        Op::Shell => "shell",
+        Op::Exec | Op::Subsystem => "exec",
+        Op::None => "forward",
+    };
     let served = cli::block_on(async {
         let connection = dial(&me, &to, PTY, &plan.request.encode()?, options).await?;
         talk(&format!("connected: {} proved its key", connection.remote()));
@@ -61,92 +94,17 @@ fn dial_and_serve(plan: Plan, args: &Args) -> Result<Left> {
     })
 }
 
-/// Where PEER is: a name, `KEY@HOST[:PORT]`, or, with `-l KEY`, `HOST[:PORT]`.
-fn address(peer: &str, args: &Args) -> Result<PeerAddr> {
-    let peers = Peers::load(&Store::home()?)?;
-    let Some(login) = &args.login else {
-        let found = peers.resolve(peer, args.port.or(PTY.port))?;
-        // A port on the command line counts for more than the one in the address book.
-        let at = match args.port {
-            Some(port) if !peer.contains('@') => found.at.with_port(port),
-            _ => found.at,
-        };
-        return Ok(PeerAddr { key: found.key, at });
-    };
-    let key = peers.resolve_key(login)?;
-    let at: HostPort = peer.parse()?;
-    let port = at.port().or(args.port).or(PTY.port).unwrap_or(0);
-    Ok(PeerAddr { key, at: at.with_port(port) })
-}
-
-/// What is to be done, settled before anything is dialed.
-struct Plan {
-    request: Request,
-    /// The command line, where it does not fit into the request.
-    rest_of_command: Vec<u8>,
-    /// The terminal here, if it is to hand on every key.
-    raw: Option<RawMode>,
-    escape: Option<u8>,
-    read_stdin: bool,
-}
-
-impl Plan {
-    fn new(args: &Args) -> Result<Self> {
-        let words = if args.r#try { args.words.as_slice() } else { args.words.get(1..).unwrap_or_default() };
-        let words = match words {
-            [dashes, rest @ ..] if dashes == "--" => rest,
-            words => words,
-        };
-        let command = (!words.iter().all(String::is_empty)).then(|| words.join(" "));
-        let stdin = std::io::stdin();
-        let at_terminal = stdin.is_terminal();
-        let wanted = match (args.no_tty, args.tty, &command) {
-            (true, _, _) => false,
-            (_, 0, None) | (_, 1, _) => at_terminal && !args.no_stdin,
-            (_, 0, Some(_)) => false,
-            (_, _, _) => true,
-        };
-        if args.tty == 1 && !args.no_tty && !wanted && !args.quiet {
-            cli::say(&format!(
-                "{NAME}: no terminal is given, since standard input is none; -tt gives one all the same"
-            ));
-        }
-        let raw = if wanted && at_terminal && !args.no_stdin {
-            let raw = RawMode::prepare(&stdin);
-            Some(raw.map_err(|cause| Error::state(format!("cannot use the terminal: {}", reason(&cause))))?)
-        } else {
-            None
-        };
-        // What is not UTF-8 has no place in a request.
-        let texts =
-            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-        let env = texts.filter(|(name, _)| VARIABLES.contains(&name.as_str()) || name.starts_with("LC_"));
-        let mut request =
-            Request { env: env.collect::<BTreeMap<_, _>>(), tty: wanted.then(terminal), ..Request::default() };
-        let rest_of_command = command.map_or_else(Vec::new, |line| request.set_command(line.into_bytes()));
-        Ok(Plan { request, rest_of_command, raw, escape: escape_character(&args.escape)?, read_stdin: !args.no_stdin })
+/// Our key pair. In batch mode nobody is asked for its passphrase.
+fn identity(args: &Args) -> Result<KeyPair> {
+    if args.batch != Some(true) || args.passphrase_file.is_some() {
+        return cli::identity(args.identity.as_deref(), args.passphrase_file.as_deref());
     }
-}
-
-/// What this terminal is; a usual one where there is none.
-fn terminal() -> Tty {
-    let size = WindowSize::of(&std::io::stdin()).or_else(|| WindowSize::of(&std::io::stdout()));
-    let size = size.unwrap_or(WindowSize { rows: 24, cols: 80 }).clamped();
-    let term = std::env::var("TERM").ok().filter(|term| !term.is_empty() && term.len() <= 64);
-    Tty {
-        term: term.unwrap_or_else(|| "dumb".to_owned()),
-        rows: size.rows,
-        cols: size.cols,
-        modes: modes(&std::io::stdin()),
-    }
-}
-
-fn escape_character(text: &str) -> Result<Option<u8>> {
-    match text.as_bytes() {
-        b"none" => Ok(None),
-        [one] => Ok(Some(*one)),
-        [b'^', letter @ (b'@'..=b'_' | b'a'..=b'z')] => Ok(Some(letter & 0x1f)),
-        _ => Err(Error::usage(format!("'{}' cannot start an escape", sanitize_line(text)))
-            .hint("write one character, ^ and a letter, or none")),
-    }
+    let identity = IdentityFile::locate(args.identity.as_deref())?;
+    identity.load(|| {
+        Err(Error::state(format!(
+            "{} is sealed, and BatchMode asks nobody for its passphrase",
+            identity.path().display()
+        ))
+        .hint("put the passphrase into a file that only you may read, and name it: --passphrase-file FILE"))
+    })
 }

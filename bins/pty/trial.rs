@@ -1,8 +1,8 @@
 //! `kw-pty --try`: a host on this machine under a key made for the moment, and a real connection to it. Nothing is read
 //! from the state directory, and nothing is left behind.
 
-use crate::Plan;
 use crate::client::{Client, Left};
+use crate::plan::Plan;
 use keywire::conn::{DialOptions, ListenOptions, Listener, dial};
 use keywire::error::Result;
 use keywire::host::{self, Account, Event, Keeper};

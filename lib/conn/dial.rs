@@ -7,6 +7,7 @@ use crate::frame::{frame, read_frame};
 use crate::key::KeyPair;
 use crate::noise::{I2_LEN, Initiator, Preface, Transport};
 use crate::seal::Suite;
+use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -22,6 +23,34 @@ pub struct DialOptions {
     pub keepalive: Duration,
     /// Whether our own key may be at the other end.
     pub allow_self: bool,
+    /// Which of the host's addresses are dialed.
+    pub family: Family,
+}
+
+/// Kinds of addresses that a host can have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Family {
+    /// All of them.
+    #[default]
+    Any,
+    /// IPv4 only.
+    V4,
+    /// IPv6 only.
+    V6,
+}
+
+impl Family {
+    fn admits(self, address: &SocketAddr) -> bool {
+        self == Family::Any || address.is_ipv4() == (self == Family::V4)
+    }
+
+    fn none_found(self) -> &'static str {
+        match self {
+            Family::Any => "the host has no address",
+            Family::V4 => "the host has no IPv4 address",
+            Family::V6 => "the host has no IPv6 address",
+        }
+    }
 }
 
 impl Default for DialOptions {
@@ -31,6 +60,7 @@ impl Default for DialOptions {
             handshake_within: HANDSHAKE_WITHIN,
             keepalive: KEEPALIVE,
             allow_self: false,
+            family: Family::Any,
         }
     }
 }
@@ -50,7 +80,7 @@ pub async fn dial(
     if to.key == me.public() && !options.allow_self {
         return Err(Error::usage("that is this side's own key").hint("to dial yourself, say --allow-self"));
     }
-    let mut socket = tokio::time::timeout(options.connect_within, connect(&to.at, service))
+    let mut socket = tokio::time::timeout(options.connect_within, connect(&to.at, service, options.family))
         .await
         .map_err(|_| unreachable(&to.at, &format!("no answer within {} s", options.connect_within.as_secs())))??;
     let keys = tokio::time::timeout(options.handshake_within, handshake(&mut socket, me, to, service, request))
@@ -61,13 +91,13 @@ pub async fn dial(
     Connection::new(socket, me.public(), to.key, keys, options.keepalive)
 }
 
-async fn connect(at: &HostPort, service: Service) -> Result<TcpStream> {
+async fn connect(at: &HostPort, service: Service, family: Family) -> Result<TcpStream> {
     let port = at.port().or(service.port).ok_or_else(|| Error::usage(format!("no port for '{}'", at.host())))?;
     let found = tokio::net::lookup_host((at.host(), port))
         .await
         .map_err(|cause| Error::network(format!("cannot find the host '{}': {}", at.host(), lookup_reason(&cause))))?;
-    let mut failure = unreachable(at, "the name has no address");
-    for address in found {
+    let mut failure = unreachable(at, family.none_found());
+    for address in found.filter(|address| family.admits(address)) {
         match TcpStream::connect(address).await {
             Ok(socket) => {
                 // Records are whole when they are written: waiting for more would only delay them.

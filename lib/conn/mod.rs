@@ -10,7 +10,7 @@ mod pulse;
 mod receive;
 mod send;
 
-pub use dial::{DialOptions, dial};
+pub use dial::{DialOptions, Family, dial};
 pub use gate::{
     Counts, ENFORCED_FROM as PENALTY_ENFORCED_FROM, FAILED as PENALTY_FAILED, LONGEST as PENALTY_LONGEST, Limits,
     REFUSED as PENALTY_REFUSED, STALLED as PENALTY_STALLED,
