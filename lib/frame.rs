@@ -94,6 +94,19 @@ impl<'a> Fields<'a> {
         self.array().map(u64::from_be_bytes)
     }
 
+    /// The next `length` bytes.
+    ///
+    /// # Errors
+    /// When fewer are left.
+    pub fn slice(&mut self, length: usize) -> Result<&'a [u8]> {
+        let (field, rest) = self
+            .rest
+            .split_at_checked(length)
+            .ok_or_else(|| Error::protocol("a message ends in the middle of a field"))?;
+        self.rest = rest;
+        Ok(field)
+    }
+
     /// All bytes that are left.
     #[must_use]
     pub fn bytes(self) -> &'a [u8] {
@@ -149,6 +162,10 @@ mod tests {
         let mut fields = Fields::new(&[1, 0, 2, 0, 0, 0, 3]);
         assert_eq!((fields.u8().unwrap(), fields.u16().unwrap(), fields.u32().unwrap()), (1, 2, 3));
         fields.end().unwrap();
+        let mut fields = Fields::new(b"ab");
+        assert_eq!(fields.slice(1).unwrap(), b"a");
+        assert!(fields.slice(2).is_err() && fields.slice(usize::MAX).is_err());
+        assert_eq!(fields.slice(1).unwrap(), b"b");
         assert!(Fields::new(&[1]).u16().is_err());
         assert!(Fields::new(&[1]).end().is_err());
         assert!(Fields::new(&[0xff]).text(9).is_err());

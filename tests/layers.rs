@@ -18,6 +18,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("argh", &["lib/cli.rs", "bins/keygen/args.rs", "bins/peers/args.rs", "bins/ptyd/args.rs", "bins/pipe/args.rs"]),
     ("rpassword", &["lib/cli.rs"]),
     ("portable_pty", &["lib/host/"]),
+    ("rustix", &["lib/root/"]),
     ("qrcode", &["bins/keygen/"]),
 ];
 

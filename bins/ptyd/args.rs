@@ -1,6 +1,8 @@
 //! The command line of kw-ptyd.
 
 use argh::{ArgsInfo, FromArgs};
+use keywire::error::{Error, Result};
+use keywire::sftp;
 use keywire::trust::Right;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -44,6 +46,42 @@ pub(crate) struct Args {
     /// hold this machine's own addresses to the limits for one source too
     #[argh(switch)]
     pub(crate) limit_loopback: bool,
+
+    /// serve no dialer, but the SFTP client on standard input and output, and end with it
+    #[argh(switch)]
+    pub(crate) sftp_server: bool,
+
+    /// with --sftp-server: the only directory that the client can reach
+    #[argh(option, arg_name = "directory")]
+    pub(crate) root: Option<PathBuf>,
+
+    /// with --sftp-server: nothing can be changed
+    #[argh(switch)]
+    pub(crate) read_only: bool,
+
+    /// with --sftp-server: nothing can be read
+    #[argh(switch)]
+    pub(crate) write_only: bool,
+}
+
+impl Args {
+    /// The SFTP service that is asked for, if one is.
+    ///
+    /// # Errors
+    /// Options that do not go together, and a root that cannot be opened.
+    pub(crate) fn sftp(&self) -> Result<Option<sftp::Service>> {
+        if !self.sftp_server {
+            return match self.root.is_some() || self.read_only || self.write_only {
+                true => Err(Error::usage("--root, --read-only and --write-only go with --sftp-server")),
+                false => Ok(None),
+            };
+        }
+        if self.read_only && self.write_only {
+            return Err(Error::usage("--read-only and --write-only together leave nothing"));
+        }
+        let rights = sftp::Rights { read: !self.write_only, write: !self.read_only };
+        sftp::Service::new(self.root.as_deref(), rights).map(Some)
+    }
 }
 
 /// `KEY` or `KEY:RIGHT,...`.
@@ -53,9 +91,9 @@ pub(crate) struct Allowed {
 }
 
 impl argh::FromArgValue for Allowed {
-    fn from_arg_value(text: &str) -> Result<Self, String> {
+    fn from_arg_value(text: &str) -> std::result::Result<Self, String> {
         let (who, rights) = text.split_once(':').unwrap_or((text, "shell"));
-        let rights: Result<_, _> = rights.split(',').map(str::parse).collect();
-        Ok(Allowed { who: who.to_owned(), rights: rights.map_err(|why: keywire::error::Error| why.to_string())? })
+        let rights: std::result::Result<_, _> = rights.split(',').map(str::parse).collect();
+        Ok(Allowed { who: who.to_owned(), rights: rights.map_err(|why: Error| why.to_string())? })
     }
 }
