@@ -1,5 +1,8 @@
 //! kw-pty on a real terminal: keys, sizes, escapes, and a terminal that is as before whatever happens.
 
+mod left;
+mod timing;
+
 use crate::link::{Link, Quality};
 use crate::pty::{Pair, eventually, is_alive};
 use crate::sandbox::{User, binary};
@@ -84,6 +87,11 @@ impl Screen {
             seen.clear();
             seen = self.seen.1.wait(seen).unwrap();
         }
+    }
+
+    /// All that was shown since the last time.
+    fn all(&self) -> String {
+        String::from_utf8_lossy(&self.seen.0.lock().unwrap()).into_owned()
     }
 
     fn modes(&self) -> Termios {

@@ -2,7 +2,10 @@
 
 use crate::escape::{Escapes, Typed};
 use crate::plan::Plan;
+use crate::screen::Watch;
+use crate::signals::{Signalled, Signals};
 use crate::streams::{Outputs, Written, read_stdin};
+use crate::timing::{EvenTimes, TYPED};
 use keywire::cli;
 use keywire::conn::{Connection, Receiver, Sender};
 use keywire::error::{Error, Result, reason};
@@ -12,7 +15,6 @@ use keywire::term::{RawMode, WindowSize, sanitize_line};
 use std::io;
 use std::process::ExitCode;
 use std::time::Duration;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 const ESCAPES: &str = "\r\n\
@@ -27,6 +29,9 @@ const MOST_PENDING: usize = 256 << 10;
 
 /// How long the host may take to close after us.
 const LISTEN_ON: Duration = Duration::from_secs(2);
+
+/// How long the terminal may take to show what puts it back.
+const SHOW_WITHIN: Duration = Duration::from_millis(500);
 
 /// How the session was left.
 #[derive(Debug)]
@@ -81,6 +86,10 @@ pub(crate) struct Client {
     stderr: Window,
     grant_after: u32,
     interrupted: bool,
+    /// What the host has made of the terminal.
+    watch: Watch,
+    /// When keys leave, if that is to say nothing about when they were pressed.
+    times: Option<EvenTimes>,
 }
 
 /// How far the host may go on with one stream before more of it was written here.
@@ -116,7 +125,20 @@ impl Client {
             push(&mut sender, &FromDialer::Command(piece))?;
         }
         let [stdout, stderr] = [0, 0].map(|freed| Window { left: window, freed });
-        Ok(Client { sender, receiver, outputs, input, raw: plan.raw, stdout, stderr, grant_after, interrupted: false })
+        let times = (plan.hide_timing && plan.raw.is_some()).then(EvenTimes::new);
+        Ok(Client {
+            sender,
+            receiver,
+            outputs,
+            input,
+            raw: plan.raw,
+            stdout,
+            stderr,
+            grant_after,
+            interrupted: false,
+            watch: Watch::default(),
+            times,
+        })
     }
 
     /// Serves the session until the command, the user or the connection ends it.
@@ -130,6 +152,9 @@ impl Client {
             self.end_of_input()?;
         }
         let left = self.serve(&mut signals).await;
+        if self.raw.is_some() && !matches!(left, Ok(Left::Exit(Exit::Status(_)))) {
+            self.restore_screen().await;
+        }
         // The terminal first: what is said from here on is for a person.
         self.raw = None;
         let left = left?;
@@ -154,6 +179,9 @@ impl Client {
                     match FromHost::decode(&record)? {
                         FromHost::Stdout(bytes) => {
                             self.stdout.take(bytes)?;
+                            if self.raw.is_some() {
+                                self.watch.shown(bytes);
+                            }
                             self.outputs.write(Stream::Stdout, bytes);
                         }
                         FromHost::Stderr(bytes) => {
@@ -184,11 +212,36 @@ impl Client {
                         return Ok(left);
                     }
                 }
+                () = even_time(&mut self.times), if exit.is_none() => self.send_at_even_time()?,
                 // The host may be gone once it has said how the command ended.
                 driven = self.sender.drive(), if exit.is_none() => driven?,
             }
-            self.input.pump(&mut self.sender)?;
+            // What is typed waits for its time; the end and a whole text do not.
+            if self.times.is_none() || self.input.ended || self.input.waiting.len() > TYPED {
+                self.input.pump(&mut self.sender)?;
+            }
         }
+    }
+
+    /// Sends what was typed, or something of that size.
+    fn send_at_even_time(&mut self) -> Result<()> {
+        if self.input.waiting.is_empty() {
+            return push(&mut self.sender, &FromDialer::Pad(&[0]));
+        }
+        self.input.pump(&mut self.sender)
+    }
+
+    /// Switches off what a program on the host has switched on in the terminal and cannot switch off any more.
+    async fn restore_screen(&mut self) {
+        let undo = self.watch.undo();
+        self.outputs.write(Stream::Stdout, &undo);
+        let shown = async {
+            while !self.outputs.is_done() {
+                self.outputs.written().await;
+            }
+        };
+        // A terminal that takes nothing cannot be helped.
+        let _ = tokio::time::timeout(SHOW_WITHIN, shown).await;
     }
 
     /// Standard input goes on, or ends.
@@ -198,6 +251,9 @@ impl Client {
             self.end_of_input()?;
             return Ok(None);
         };
+        if let Some(times) = &mut self.times {
+            times.typed()?;
+        }
         for typed in self.input.escapes.typed(&piece) {
             match typed {
                 Typed::Send(bytes) => self.input.waiting.extend(bytes),
@@ -262,6 +318,14 @@ impl Client {
     }
 }
 
+/// Waits for the next time at which something is to leave.
+async fn even_time(times: &mut Option<EvenTimes>) {
+    match times {
+        Some(times) => times.next().await,
+        None => std::future::pending().await,
+    }
+}
+
 impl Window {
     /// Bytes from the host, which must be within what was granted: they wait in memory until they are written.
     fn take(&mut self, bytes: &[u8]) -> Result<()> {
@@ -304,49 +368,5 @@ impl Input {
             push(sender, &FromDialer::Eof)?;
         }
         Ok(())
-    }
-}
-
-/// What this process was told.
-enum Signalled {
-    Resized,
-    Interrupted,
-    Ended,
-}
-
-struct Signals {
-    resized: Signal,
-    interrupted: Signal,
-    ended: Signal,
-    hung_up: Signal,
-    /// Whether an interrupt is heeded: a shell lets its jobs in the background ignore it.
-    heed_interrupt: bool,
-    /// Whether a hangup is heeded: nohup lets it be ignored.
-    heed_hangup: bool,
-}
-
-impl Signals {
-    fn new() -> Result<Self> {
-        let wait =
-            |kind| signal(kind).map_err(|cause| Error::state(format!("cannot wait for signals: {}", reason(&cause))));
-        let heed = |kind: SignalKind| !keywire::sys::is_ignored(kind.as_raw_value());
-        let (heed_interrupt, heed_hangup) = (heed(SignalKind::interrupt()), heed(SignalKind::hangup()));
-        Ok(Signals {
-            heed_interrupt,
-            heed_hangup,
-            resized: wait(SignalKind::window_change())?,
-            interrupted: wait(SignalKind::interrupt())?,
-            ended: wait(SignalKind::terminate())?,
-            hung_up: wait(SignalKind::hangup())?,
-        })
-    }
-
-    async fn next(&mut self) -> Signalled {
-        tokio::select! {
-            _ = self.resized.recv() => Signalled::Resized,
-            _ = self.interrupted.recv(), if self.heed_interrupt => Signalled::Interrupted,
-            _ = self.ended.recv() => Signalled::Ended,
-            _ = self.hung_up.recv(), if self.heed_hangup => Signalled::Ended,
-        }
     }
 }

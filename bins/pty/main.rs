@@ -8,8 +8,11 @@ mod names;
 mod options;
 mod place;
 mod plan;
+mod screen;
 mod shown;
+mod signals;
 mod streams;
+mod timing;
 mod trial;
 mod values;
 
@@ -80,18 +83,29 @@ fn dial_and_serve(plan: Plan, args: &Args) -> Result<Left> {
     talk(&format!("dialing {to} as {}", me.public()));
     let right = match plan.request.op {
         Op::Shell => "shell",
-        Op::Exec | Op::Subsystem => "exec",
+        Op::Exec => "exec",
+        Op::Subsystem => "copy-read copy-write",
         Op::None => "forward",
     };
     let served = cli::block_on(async {
         let connection = dial(&me, &to, PTY, &plan.request.encode()?, options).await?;
         talk(&format!("connected: {} proved its key", connection.remote()));
-        Client::new(connection, plan)?.run().await
+        Client::new(connection, plan)?.run().await.map_err(lost)
     });
     served.map_err(|error| match error.kind() {
         Kind::Refused => error.hint(format!("on the host: kw-peers allow {} {right}", me.public())),
         _ => error,
     })
+}
+
+/// A session that the network has ended: what becomes of it, and how to go on.
+fn lost(error: Error) -> Error {
+    match error.kind() {
+        Kind::Network => {
+            error.hint("the host hangs up what ran there as soon as it notices; dial again for a new session")
+        }
+        _ => error,
+    }
 }
 
 /// Our key pair. In batch mode nobody is asked for its passphrase.

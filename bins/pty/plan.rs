@@ -21,7 +21,6 @@ pub(crate) struct Plan {
     pub(crate) escape: Option<u8>,
     pub(crate) read_stdin: bool,
     /// Whether the times at which keys are pressed are to be hidden from whoever sees the network.
-    #[allow(dead_code, reason = "the session does not hide them yet")]
     pub(crate) hide_timing: bool,
 }
 
