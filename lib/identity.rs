@@ -5,6 +5,7 @@ use crate::key::{KeyPair, PublicKey, SecretKey};
 use crate::seal::{Passphrase, Sealed};
 use crate::store::{Privacy, State, Store, Version};
 use serde::{Deserialize, Serialize};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
@@ -178,8 +179,23 @@ impl IdentityFile {
     }
 
     fn read(&self) -> Result<Identity> {
-        self.store.read(&self.name)?.ok_or_else(|| {
+        let read = self.store.read(&self.name).map_err(|error| match is_of_ssh(&self.path()) {
+            true => Error::state(format!("{} is a key of ssh, which keywire cannot use", self.path().display()))
+                .hint("make a key pair for keywire: kw-keygen new"),
+            false => error,
+        });
+        read?.ok_or_else(|| {
             Error::state(format!("no identity in {}", self.path().display())).hint("make a key pair: kw-keygen new")
         })
     }
+}
+
+/// Whether the file begins as the keys of ssh do, secret and public ones: people have many of them, and try.
+fn is_of_ssh(path: &Path) -> bool {
+    let mut start = [0; 12];
+    // Only a regular file gives its bytes without waiting for somebody.
+    let read = std::fs::symlink_metadata(path).is_ok_and(|found| found.is_file())
+        && std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut start)).is_ok();
+    let begins = [&b"-----BEGIN "[..], b"ssh-", b"ecdsa-sha2-", b"sk-ssh-", b"sk-ecdsa-"];
+    read && begins.iter().any(|begin| start.starts_with(begin))
 }
