@@ -151,6 +151,58 @@ impl TerminalGuard {
     }
 }
 
+/// Which of two processes this is, after [`fork_to_background`].
+#[derive(Debug)]
+pub enum Forked {
+    /// The one that was started; the other has gone to the background, or has ended with this status.
+    Foreground(u8),
+    /// The one that does the work.
+    Background(Background),
+}
+
+/// What takes this process to the background, once it is ready for it.
+#[derive(Debug)]
+pub struct Background {
+    word: io::PipeWriter,
+}
+
+/// Makes a child that goes on in place of this process, which waits until the child says [`Background::go`] or ends. Call it
+/// before any thread starts.
+///
+/// # Errors
+/// When no process can be made.
+pub fn fork_to_background() -> io::Result<Forked> {
+    let (mut heard, word) = io::pipe()?;
+    // SAFETY: no other thread runs yet, so the child may do what the parent may.
+    match unsafe { nix::unistd::fork() }? {
+        nix::unistd::ForkResult::Child => Ok(Forked::Background(Background { word })),
+        nix::unistd::ForkResult::Parent { child } => {
+            drop(word);
+            if io::Read::read_exact(&mut heard, &mut [0]).is_ok() {
+                return Ok(Forked::Foreground(0));
+            }
+            let status = match nix::sys::wait::waitpid(child, None)? {
+                nix::sys::wait::WaitStatus::Exited(_, status) => u8::try_from(status).unwrap_or(u8::MAX),
+                _ => u8::MAX,
+            };
+            Ok(Forked::Foreground(status))
+        }
+    }
+}
+
+impl Background {
+    /// Leaves the terminal and standard input behind, and lets the process in the foreground end well.
+    ///
+    /// # Errors
+    /// The process in the foreground is gone: nobody wants this any more.
+    pub fn go(mut self) -> io::Result<()> {
+        nix::unistd::setsid()?;
+        let nothing = std::fs::File::open("/dev/null")?;
+        nix::unistd::dup2(nothing.as_raw_fd(), 0)?;
+        io::Write::write_all(&mut self.word, b"g")
+    }
+}
+
 /// Most bytes in one read: what one record can carry.
 const ROOM_LEN: usize = 65_518;
 

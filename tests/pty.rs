@@ -2,6 +2,7 @@
 
 mod door;
 mod ends;
+mod line;
 mod rights;
 
 use crate::sandbox::{Done, Running, User};

@@ -1,5 +1,7 @@
 //! kw-pty: opens a shell, or runs a command, on the host that has a key.
 
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing))]
+
 mod args;
 mod client;
 mod escape;
@@ -12,6 +14,8 @@ mod screen;
 mod shown;
 mod signals;
 mod streams;
+#[cfg(test)]
+mod tests;
 mod timing;
 mod trial;
 mod values;
@@ -20,15 +24,17 @@ use args::{Args, Line};
 use client::{Client, Left};
 use keywire::cli;
 use keywire::conn::{CONNECT_WITHIN, DialOptions, HANDSHAKE_WITHIN, KEEPALIVE, dial};
-use keywire::error::{Error, Kind, Result};
+use keywire::error::{Error, Kind, Result, reason};
 use keywire::identity::IdentityFile;
 use keywire::key::KeyPair;
 use keywire::proto::pty::{Op, PTY};
 use keywire::store::Store;
+use keywire::sys::{self, Background, Forked};
 use keywire::trust::Peers;
 use options::Answer;
 use plan::Plan;
 use std::ffi::OsString;
+use std::io;
 use std::process::ExitCode;
 
 const NAME: &str = "kw-pty";
@@ -49,7 +55,15 @@ fn run(words: Vec<OsString>) -> Result<ExitCode> {
         return cli::print(&shown::settings(&args)).map(|()| ExitCode::SUCCESS);
     }
     let plan = Plan::new(&args)?;
-    let left = if args.r#try { trial::run(plan)? } else { dial_and_serve(plan, &args)? };
+    let left = match args.is_background() {
+        _ if args.r#try => trial::run(plan)?,
+        false => dial_and_serve(plan, &args, None)?,
+        // No thread runs before this, and no runtime.
+        true => match sys::fork_to_background().map_err(|cause| not_to_background(&cause))? {
+            Forked::Background(background) => dial_and_serve(plan, &args, Some(background))?,
+            Forked::Foreground(status) => return Ok(ExitCode::from(status)),
+        },
+    };
     Ok(left.report(NAME, args.is_quiet()))
 }
 
@@ -64,7 +78,7 @@ fn tell(answer: Answer) -> Result<()> {
     }
 }
 
-fn dial_and_serve(plan: Plan, args: &Args) -> Result<Left> {
+fn dial_and_serve(plan: Plan, args: &Args, background: Option<Background>) -> Result<Left> {
     let to = place::resolve(args, &Peers::load(&Store::home()?)?)?;
     let me = identity(args)?;
     let within = args.connect_timeout.filter(|within| !within.is_zero());
@@ -90,6 +104,9 @@ fn dial_and_serve(plan: Plan, args: &Args) -> Result<Left> {
     let served = cli::block_on(async {
         let connection = dial(&me, &to, PTY, &plan.request.encode()?, options).await?;
         talk(&format!("connected: {} proved its key", connection.remote()));
+        if let Some(background) = background {
+            background.go().map_err(|cause| not_to_background(&cause))?;
+        }
         Client::new(connection, plan)?.run().await.map_err(lost)
     });
     served.map_err(|error| match error.kind() {
@@ -106,6 +123,10 @@ fn lost(error: Error) -> Error {
         }
         _ => error,
     }
+}
+
+fn not_to_background(cause: &io::Error) -> Error {
+    Error::state(format!("cannot go to the background: {}", reason(cause)))
 }
 
 /// Our key pair. In batch mode nobody is asked for its passphrase.

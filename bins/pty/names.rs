@@ -1,6 +1,6 @@
 //! The settings that `-o NAME=VALUE` can set: the names of ssh_config(5), and what each of them means here.
 
-use crate::args::{Args, Session, TtyWish, about};
+use crate::args::{Args, about};
 use crate::values::{self, Value, Wins};
 use keywire::error::{Error, Result};
 
@@ -86,6 +86,28 @@ fn find(name: &str) -> Option<&'static Name> {
     groups.into_iter().flatten().find(|known| known.name.eq_ignore_ascii_case(name))
 }
 
+/// Kinds of names, as the manual lists them.
+#[cfg(test)]
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Group {
+    ActedOn,
+    Refused,
+    Ignored,
+    Obsolete,
+}
+
+/// The names of one kind.
+#[cfg(test)]
+pub(crate) fn in_group(group: Group) -> impl Iterator<Item = &'static str> {
+    let names = match group {
+        Group::ActedOn => ACTED_ON,
+        Group::Refused => REFUSED,
+        Group::Ignored => IGNORED,
+        Group::Obsolete => OBSOLETE,
+    };
+    names.iter().map(|name| name.name)
+}
+
 /// Whether a list of patterns, as in ssh_config(5), covers `name`: `*` and `?` in any case, `!` takes out.
 fn is_listed(name: &str, patterns: &str) -> bool {
     let mut listed = false;
@@ -129,7 +151,7 @@ const ACTED_ON: &[Name] = &[
     sets("EscapeChar", |args, value, wins| wins.put(&mut args.escape, values::escape(value.one()?))),
     sets("ForkAfterAuthentication", |args, value, wins| wins.put(&mut args.background, values::flag(value.one()?))),
     sets("HostName", |args, value, wins| wins.put(&mut args.host_name, Ok(value.one()?.to_owned()))),
-    sets("IdentityFile", |args, value, wins| wins.put(&mut args.identity, Ok(values::path(value.one()?)))),
+    sets("IdentityFile", |args, value, wins| wins.put(&mut args.identity, values::identity(value.one()?))),
     sets("IgnoreUnknown", |args, value, wins| wins.put(&mut args.ignore_unknown, Ok(value.words.join(",")))),
     sets("LogLevel", |args, value, wins| wins.put(&mut args.log, values::level(value.one()?))),
     sets("ObscureKeystrokeTiming", |args, value, wins| {
@@ -147,20 +169,6 @@ const ACTED_ON: &[Name] = &[
     sets("StdinNull", |args, value, wins| wins.put(&mut args.stdin_null, values::flag(value.one()?))),
     sets("User", |args, value, wins| wins.put(&mut args.user, Ok(value.one()?.to_owned()))),
 ];
-
-/// `-N` and `-s`: as in ssh they do not go together, nor with another SessionType.
-pub(crate) fn set_session(args: &mut Args, session: Session) -> Result<()> {
-    if args.session.is_some_and(|other| other != session) {
-        return Err(Error::usage("only one of -N, -s and -o SessionType can be given"));
-    }
-    args.session = Some(session);
-    Ok(())
-}
-
-/// `-t`: twice is a terminal in any case.
-pub(crate) fn set_tty(args: &mut Args) {
-    args.tty = Some(if args.tty == Some(TtyWish::Yes) { TtyWish::Force } else { TtyWish::Yes });
-}
 
 const NO_FORWARDS: &str = "kw-pty forwards no ports yet";
 const FORWARD_INSTEAD: &str = "kw-pipe(1) carries a TCP port: kw-pipe listen --tcp there, kw-pipe dial --tcp here";

@@ -1,8 +1,8 @@
 //! The options of the command line: one table, from which they are read and `--help` is written.
 
-use crate::args::{Args, Session};
-use crate::names::{MASTER_INSTEAD, MASTER_SOCKET, NO_MASTER, Only, STDIO_FORWARD, TUNNEL, set_session, set_tty};
-use crate::values;
+use crate::args::{Args, Session, TtyWish};
+use crate::names::{MASTER_INSTEAD, MASTER_SOCKET, NO_MASTER, Only, STDIO_FORWARD, TUNNEL};
+use crate::values::{self, Wins};
 use keywire::error::{Error, Result};
 
 /// One option.
@@ -122,15 +122,7 @@ pub(crate) const OPTIONS: &[Row] = &[
     row('i', "identity", Does::Name("IdentityFile"), "our key pair (default identity.json in the state directory)")
         .with("file"),
     long("passphrase-file", Does::Own(passphrase_file), "read the identity's passphrase from a file").with("file"),
-    row(
-        't',
-        "tty",
-        Does::Own(|args, _| {
-            set_tty(args);
-            Ok(())
-        }),
-        "give a command a terminal; twice: even if there is none here",
-    ),
+    row('t', "tty", Does::Own(tty), "give a command a terminal; twice: even if there is none here"),
     row('T', "no-tty", Does::Stands("RequestTTY", "no"), "no terminal on the host"),
     row('n', "no-stdin", Does::Stands("StdinNull", "yes"), "no standard input"),
     row(
@@ -140,12 +132,7 @@ pub(crate) const OPTIONS: &[Row] = &[
         "go to the background once connected; no standard input",
     ),
     row('N', "no-command", Does::Own(no_command), "run nothing on the host"),
-    row(
-        's',
-        "subsystem",
-        Does::Own(|args, _| set_session(args, Session::Subsystem)),
-        "the command is the name of a subsystem, such as sftp",
-    ),
+    row('s', "subsystem", Does::Own(subsystem), "the command is the name of a subsystem, such as sftp"),
     row(
         'e',
         "escape",
@@ -166,15 +153,7 @@ pub(crate) const OPTIONS: &[Row] = &[
     )
     .with("none"),
     row('E', "log-file", Does::Own(log_file), "append what kw-pty itself says to a file").with("file"),
-    row(
-        'G',
-        "show",
-        Does::Own(|args, _| {
-            args.show = true;
-            Ok(())
-        }),
-        "show the settings, and do nothing",
-    ),
+    row('G', "show", Does::Own(show), "show the settings, and do nothing"),
     row('v', "verbose", Does::Stands("LogLevel", "DEBUG"), "say what is being done"),
     row('q', "quiet", Does::Stands("LogLevel", "QUIET"), "say nothing but errors"),
     long(
@@ -184,20 +163,10 @@ pub(crate) const OPTIONS: &[Row] = &[
     )
     .with("seconds"),
     long("hide-timing", Does::Stands("ObscureKeystrokeTiming", "yes"), "hide from the network when keys are pressed"),
-    long(
-        "allow-self",
-        Does::Own(|args, _| {
-            args.allow_self = true;
-            Ok(())
-        }),
-        "dial our own key too",
-    ),
+    long("allow-self", Does::Own(allow_self), "dial our own key too"),
     long(
         "try",
-        Does::Own(|args, _| {
-            args.r#try = true;
-            Ok(())
-        }),
+        Does::Own(try_out),
         "try it out: start a host on this machine with throw-away keys and open a shell on it",
     ),
     row('h', "help", Does::Tell(Answer::Help), "display usage information"),
@@ -237,17 +206,48 @@ pub(crate) const OPTIONS: &[Row] = &[
 ];
 
 fn passphrase_file(args: &mut Args, file: &str) -> Result<()> {
-    args.passphrase_file.get_or_insert_with(|| values::path(file));
-    Ok(())
+    Wins::First.put(&mut args.passphrase_file, Ok(values::path(file)))
 }
 
+/// As in ssh, the last file counts.
 fn log_file(args: &mut Args, file: &str) -> Result<()> {
-    args.log_file = Some(values::path(file));
-    Ok(())
+    Wins::Last.put(&mut args.log_file, Ok(values::path(file)))
+}
+
+/// Once is a terminal if there is one here, twice is one in any case.
+fn tty(args: &mut Args, _: &str) -> Result<()> {
+    let wish = if args.tty == Some(TtyWish::Yes) { TtyWish::Force } else { TtyWish::Yes };
+    Wins::Last.put(&mut args.tty, Ok(wish))
 }
 
 fn no_command(args: &mut Args, _: &str) -> Result<()> {
-    set_session(args, Session::None)?;
-    args.tty = Some(crate::args::TtyWish::No);
+    session(args, Session::None)?;
+    Wins::Last.put(&mut args.tty, Ok(TtyWish::No))
+}
+
+fn subsystem(args: &mut Args, _: &str) -> Result<()> {
+    session(args, Session::Subsystem)
+}
+
+/// `-N` and `-s` go together neither with each other nor with another SessionType before them.
+fn session(args: &mut Args, session: Session) -> Result<()> {
+    if args.session.is_some_and(|other| other != session) {
+        return Err(Error::usage("only one of -N, -s and -o SessionType can be given"));
+    }
+    Wins::Last.put(&mut args.session, Ok(session))
+}
+
+fn show(args: &mut Args, _: &str) -> Result<()> {
+    args.show = true;
+    Ok(())
+}
+
+fn allow_self(args: &mut Args, _: &str) -> Result<()> {
+    args.allow_self = true;
+    Ok(())
+}
+
+fn try_out(args: &mut Args, _: &str) -> Result<()> {
+    args.r#try = true;
     Ok(())
 }

@@ -51,8 +51,17 @@ fn with_port(host: &str, port: Option<u16>) -> Result<HostPort> {
     Ok(at.with_port(port))
 }
 
+/// What would be dialed if the host were not in the address book: `HOST[:PORT]` as it was written, or what replaces it.
+pub(crate) fn written(args: &Args) -> Result<HostPort> {
+    let host = args.host.as_deref().unwrap_or_default();
+    match args.host_name.as_deref() {
+        Some(name) => parse_host(&expand(name, host)?),
+        None => parse_host(host),
+    }
+}
+
 /// `HOST[:PORT]`, in which an IPv6 address may stand without brackets, as rsync and git hand it on.
-pub(crate) fn parse_host(text: &str) -> Result<HostPort> {
+fn parse_host(text: &str) -> Result<HostPort> {
     let address = text.split_once('%').map_or(text, |(address, _zone)| address);
     if address.parse::<Ipv6Addr>().is_ok() { format!("[{text}]").parse() } else { text.parse() }
 }

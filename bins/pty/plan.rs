@@ -57,7 +57,7 @@ impl Plan {
 }
 
 /// Whether the session gets a terminal: a subsystem and nothing never do, a shell does if there is one here.
-fn wants_tty(args: &Args, has_terminal: bool) -> bool {
+pub(crate) fn wants_tty(args: &Args, has_terminal: bool) -> bool {
     match (args.session.unwrap_or(Session::Default), args.tty.unwrap_or(TtyWish::Auto)) {
         (Session::Subsystem | Session::None, _) | (_, TtyWish::No) => false,
         (Session::Default, TtyWish::Force) => true,
@@ -67,7 +67,7 @@ fn wants_tty(args: &Args, has_terminal: bool) -> bool {
 }
 
 /// What the host is asked for, and what of its command does not fit into the request.
-fn request(args: &Args, tty: bool) -> Result<(Request, Vec<u8>)> {
+pub(crate) fn request(args: &Args, tty: bool) -> Result<(Request, Vec<u8>)> {
     // What is not UTF-8 has no place in a request.
     let texts =
         std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));

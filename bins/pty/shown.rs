@@ -15,7 +15,7 @@ pub(crate) fn settings(args: &Args) -> String {
     let host = args.host.as_deref().unwrap_or_default();
     let peers = Store::home().and_then(|store| Peers::load(&store)).unwrap_or_default();
     let found = place::resolve(args, &peers).ok();
-    let written = place::parse_host(args.host_name.as_deref().unwrap_or(host)).ok();
+    let written = place::written(args).ok();
     let at = found.as_ref().map(|found| &found.at).or(written.as_ref());
     let port = at.and_then(|at| at.port()).or(args.port).or(PTY.port).unwrap_or(0);
     let yes = |wanted: Option<bool>| if wanted == Some(true) { "yes" } else { "no" }.to_owned();
@@ -35,7 +35,7 @@ pub(crate) fn settings(args: &Args) -> String {
     show("batchmode", yes(args.batch));
     show("requesttty", tty(args.tty).to_owned());
     show("sessiontype", session(args.session).to_owned());
-    show("stdinnull", yes(Some(args.is_without_input())));
+    show("stdinnull", yes(Some(args.stdin_null == Some(true) || args.is_background())));
     show("forkafterauthentication", yes(args.background));
     show("obscurekeystroketiming", yes(args.hide_timing));
     let timeout = args.connect_timeout.filter(|timeout| !timeout.is_zero()).unwrap_or(CONNECT_WITHIN);

@@ -194,6 +194,16 @@ pub(crate) fn variables(words: &[String]) -> Result<Vec<(String, String)>> {
     Ok(variables)
 }
 
+/// The path of a key pair; ssh would dial without one for `none`.
+pub(crate) fn identity(text: &str) -> Result<PathBuf> {
+    if text.eq_ignore_ascii_case("none") {
+        return Err(
+            Error::usage("nobody is dialed without a key pair").hint("leave it out for the one of the state directory")
+        );
+    }
+    Ok(path(text))
+}
+
 /// A path; `~/` is the home directory, for a shell that does not know that a path follows leaves it as it is.
 pub(crate) fn path(text: &str) -> PathBuf {
     match (text.strip_prefix("~/"), std::env::var_os("HOME")) {

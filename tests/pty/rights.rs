@@ -212,6 +212,15 @@ fn a_command_of_a_hundred_kilobytes_runs_and_one_that_no_system_takes_is_an_erro
 }
 
 #[test]
+fn a_command_may_be_any_bytes() {
+    use std::os::unix::ffi::OsStrExt;
+    let pair = Pair::new();
+    let mut client = pair.guest.command("kw-pty");
+    client.arg(&pair.address).arg(std::ffi::OsStr::from_bytes(b"printf %s 'a\xff\xfeb'"));
+    assert_eq!(Done::of(&mut client).succeeds().bytes, b"a\xff\xfeb");
+}
+
+#[test]
 fn an_original_command_of_any_length_reaches_a_forced_one() {
     let ruled = Ruled::new(&["exec", "--command", "printf %s \"$KEYWIRE_ORIGINAL_COMMAND\" | wc -c"]);
     let asked = "y".repeat(100_000);
