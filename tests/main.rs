@@ -14,6 +14,8 @@ mod keygen;
 mod layers;
 mod link;
 mod manpages;
+#[allow(dead_code, reason = "the benches need more of it than the tests")]
+mod openssh;
 mod peer;
 mod peers;
 mod pipe;

@@ -1,5 +1,6 @@
 //! kw-ptyd and kw-pty over a real connection: what a command sees, what its user gets back, and what is left behind.
 
+mod beside_ssh;
 mod door;
 mod ends;
 mod line;

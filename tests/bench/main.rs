@@ -16,6 +16,8 @@ mod idle;
 #[allow(dead_code, reason = "the tests need more of it than the benches")]
 #[path = "../link.rs"]
 mod link;
+#[path = "../openssh.rs"]
+mod openssh;
 mod screen;
 mod table;
 
