@@ -47,6 +47,8 @@ const EQUAL: &[Row] = &[
     (&[], r#""$@" 'printf "grün %s 日本 \303\050"' ü"#),
     (&[], r#""$@" 'echo /etc/host*' '{a,b}' '~root'"#),
     (&[], r#""$@" echo "$(head -c 8000 /dev/zero | tr '\0' x)" | wc -c"#),
+    (&[], r#""$@" echo "$(head -c 120000 /dev/zero | tr '\0' x)" | wc -c"#),
+    (&[], r#""$@" "printf %s $(printf 'a\377\376')" | od -An -tx1"#),
     (&[], r#""$@" 'echo $0 $# $-; shopt -q login_shell || echo no login'"#),
     (&[], r#""$@" 'pwd; umask; id -u; ulimit -c'"#),
     // Which shell, where no command is given.

@@ -144,14 +144,3 @@ fn the_environments_differ_by_the_names_that_belong_to_either() {
     let theirs: Vec<_> = only(&theirs, &ours).into_iter().filter(|name| name != "MAIL").collect();
     assert_eq!(theirs, ["SSH_CLIENT", "SSH_CONNECTION"]);
 }
-
-#[test]
-fn a_command_line_has_limits_that_ssh_does_not_know() {
-    let Some(both) = Both::start() else { return };
-    let [ours, theirs] = both.each(&[], r#""$@" "echo $(head -c 20000 /dev/zero | tr '\0' x)""#);
-    assert!(ours.0 == Some(255) && ours.2.contains("the command is too long"), "{ours:?}");
-    assert_eq!((theirs.0, theirs.1.len()), (Some(0), 20_001));
-    let [ours, theirs] = both.each(&[], r#""$@" "printf '$(printf '\377')'""#);
-    assert!(ours.0 == Some(255) && ours.2.contains("not UTF-8"), "{ours:?}");
-    assert_eq!(theirs, Outcome(Some(0), said("\u{ff}"), said("")));
-}
