@@ -260,6 +260,11 @@ impl Args {
         if self.is_background() && self.command().is_none() && self.session != Some(Session::None) {
             return Err(Error::usage("a shell cannot go to the background").hint("give -f a command, or -N beside it"));
         }
+        if self.r#try && self.host.is_some() {
+            return Err(
+                Error::usage("--try makes its own host").hint("write kw-pty --try [COMMAND], with no other host")
+            );
+        }
         if self.is_background() && self.r#try {
             return Err(Error::usage("--try makes a host of this process, which stays in the foreground"));
         }

@@ -232,6 +232,7 @@ fn to_try_it_out_needs_no_host() {
     let args = args(&["--try", "-t", "echo", "-n"]);
     assert!(args.r#try && args.host.is_none());
     assert_eq!(args.command.as_deref(), Some(&b"echo -n"[..]));
+    refused(&["h", "--try", "echo"], "--try makes its own host");
 }
 
 #[test]
