@@ -102,9 +102,10 @@ fn dial_and_serve(plan: Plan, args: &Args, background: Option<Background>) -> Re
         Op::None => "forward",
     };
     let served = cli::block_on(async {
-        let connection = dial(&me, &to, PTY, &plan.request.encode()?, options).await?;
+        let mut connection = dial(&me, &to, PTY, &plan.request.encode()?, options).await?;
         talk(&format!("connected: {} proved its key", connection.remote()));
         if let Some(background) = background {
+            connection.admitted().await?;
             background.go().map_err(|cause| not_to_background(&cause))?;
         }
         Client::new(connection, plan)?.run().await.map_err(lost)

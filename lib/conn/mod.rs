@@ -158,6 +158,16 @@ impl Connection {
         format!("{} {} {} {}", self.remote.ip(), self.remote.port(), self.local.ip(), self.local.port())
     }
 
+    /// Waits until the other end shows that it has let us in: it answers a PING, or sends a record, which stays to be
+    /// received. A dial alone does not tell, since a refusal comes after it.
+    ///
+    /// # Errors
+    /// It has not, and why; or the connection is gone.
+    pub async fn admitted(&mut self) -> Result<()> {
+        self.sender.ping().await?;
+        self.sender.while_waiting(self.receiver.first_sign()).await?
+    }
+
     /// The two directions.
     #[must_use]
     pub fn split(self) -> (Sender, Receiver) {

@@ -56,6 +56,10 @@ pub struct Receiver {
     filled: Range<usize>,
     carried: u64,
     state: State,
+    /// A record that was looked for and not taken yet.
+    kept: Option<(u8, Range<usize>)>,
+    /// Whether a PONG has come.
+    answered: bool,
     /// An error that was found behind records that are still to be taken.
     fault: Option<Error>,
     silence: Silence,
@@ -91,6 +95,8 @@ impl Receiver {
             filled: 0..0,
             carried: 0,
             state: State::Open,
+            kept: None,
+            answered: false,
             fault: None,
             silence,
             pulse,
@@ -142,6 +148,21 @@ impl Receiver {
         }
     }
 
+    /// Waits for an answer to a PING or for the first record, which stays to be received. Losing the future loses no byte.
+    pub(super) async fn first_sign(&mut self) -> Result<()> {
+        loop {
+            match self.step()? {
+                Step::Record(kind, body) => self.kept = Some((kind, body)),
+                Step::Incomplete if !self.answered => {
+                    self.fill().await?;
+                    continue;
+                }
+                Step::Incomplete | Step::End => {}
+            }
+            return Ok(());
+        }
+    }
+
     /// Gives the buffer away and goes on in the batch's, with what is left over.
     fn change_buffers(&mut self, batch: &mut Batch) {
         let left = self.filled.len();
@@ -160,6 +181,9 @@ impl Receiver {
     fn step(&mut self) -> Result<Step> {
         if self.state == State::Broken {
             return Err(self.fault.take().unwrap_or_else(|| Error::protocol("nothing can follow an error")));
+        }
+        if let Some((kind, body)) = self.kept.take() {
+            return Ok(Step::Record(kind, body));
         }
         let step = self.next_step();
         if step.is_err() {
@@ -181,7 +205,10 @@ impl Receiver {
                     Fields::new(text).end()?;
                     self.pulse.owe_answer();
                 }
-                kind::PONG => Fields::new(text).end()?,
+                kind::PONG => {
+                    Fields::new(text).end()?;
+                    self.answered = true;
+                }
                 kind::ERROR => return Err(told(text, &self.me)),
                 kind::CLOSE => {
                     let mut fields = Fields::new(text);

@@ -100,6 +100,12 @@ impl Sender {
         self.flush().await
     }
 
+    /// Asks for a sign of life now.
+    pub(super) async fn ping(&mut self) -> Result<()> {
+        self.sealer.seal(kind::PING, &[], &mut self.out)?;
+        self.flush().await
+    }
+
     /// Waits until a sign of life must be given or asked for, and seals it. Losing the future loses nothing.
     ///
     /// # Errors

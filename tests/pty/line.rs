@@ -137,12 +137,23 @@ fn what_goes_to_the_background_leaves_the_terminals_session_and_standard_input_b
     let mut command = guest.command("kw-pty");
     let mut client = Running::start(command.args(["-f", &host.address(), "true"]).process_group(0));
     let mut stdin = client.child.stdin.take().unwrap();
-    let (_, peer) = host.accept();
+    let (_, mut peer) = host.accept();
+    assert_eq!(peer.recv().unwrap().0, keywire::conn::kind::PING);
+    peer.send(keywire::conn::kind::PONG, &[]);
     assert_eq!(client.child.wait().unwrap().code(), Some(0));
     let group = nix::unistd::Pid::from_raw(client.pid().try_into().unwrap());
     assert_eq!(nix::sys::signal::killpg(group, Signal::SIGHUP), Err(nix::errno::Errno::ESRCH));
     assert_eq!(stdin.write_all(b"x").unwrap_err().kind(), std::io::ErrorKind::BrokenPipe);
     end(peer, 0);
+}
+
+#[test]
+fn what_a_host_says_at_once_is_not_lost_on_the_way_to_the_background() {
+    let pair = Pair::new();
+    for _ in 0..20 {
+        let done = pair.guest.run("kw-pty", ["-f", &pair.address, "echo at once; exit 3"]);
+        assert_eq!((done.code(), done.stdout.as_str()), (0, "at once\n"));
+    }
 }
 
 #[test]
@@ -154,6 +165,7 @@ fn what_cannot_go_to_the_background_fails_in_the_foreground() {
     pair.guest.run("kw-pty", ["-f", &format!("{other}@{at}"), "true"]).fails(255, "handshake with");
     pair.guest.run("kw-pty", ["-f", &pair.address]).fails(255, "a shell cannot go to the background");
     User::new().run("kw-pty", ["-f", &pair.address, "true"]).fails(255, "kw-keygen new");
+    User::with_key().run("kw-pty", ["-f", &pair.address, "true"]).fails(255, "not on the allowlist");
 }
 
 #[test]
