@@ -78,7 +78,7 @@ const EQUAL: &[Row] = &[
     (&[], r#"cat data | "$@" 'cat >/dev/null; exit 8'"#),
     (&[], r#""$@" 'cat' </dev/zero | head -c 100000 | wc -c"#),
     (&[], r#"for i in 1 2 3 4; do "$@" "echo $i" | true; done"#),
-    (&[], r#"printf '1\n2\n3\n' | while read n; do "$@" "echo $n"; done"#),
+    (&[], r#"printf '1\n2\n3\n' | while read n; do "$@" "echo $n; cat"; done"#),
     (&["-n"], r#"printf '1\n2\n3\n' | while read n; do "$@" "echo $n"; done"#),
     (&[], r#"tar c d | "$@" 'tar t | sort'"#),
     (&[], r#""$@" 'cd /etc && tar c passwd hosts' | tar t"#),
