@@ -2,25 +2,16 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing))]
 
-mod args;
 mod client;
 mod escape;
-mod help;
-mod names;
-mod options;
-mod place;
+mod line;
 mod plan;
 mod screen;
-mod shown;
 mod signals;
 mod streams;
-#[cfg(test)]
-mod tests;
 mod timing;
 mod trial;
-mod values;
 
-use args::{Args, Line};
 use client::{Client, Left};
 use keywire::cli;
 use keywire::conn::{CONNECT_WITHIN, DialOptions, HANDSHAKE_WITHIN, KEEPALIVE, dial};
@@ -31,7 +22,7 @@ use keywire::proto::pty::{Op, PTY};
 use keywire::store::Store;
 use keywire::sys::{self, Background, Forked};
 use keywire::trust::Peers;
-use options::Answer;
+use line::{Answer, Args, Line};
 use plan::Plan;
 use std::ffi::OsString;
 use std::io;
@@ -44,7 +35,7 @@ fn main() -> ExitCode {
 }
 
 fn run(words: Vec<OsString>) -> Result<ExitCode> {
-    let args = match args::parse(words)? {
+    let args = match line::parse(words)? {
         Line::Run(args) => args,
         Line::Tell(answer) => return tell(answer).map(|()| ExitCode::SUCCESS),
     };
@@ -52,7 +43,7 @@ fn run(words: Vec<OsString>) -> Result<ExitCode> {
         cli::log_to(file)?;
     }
     if args.show {
-        return cli::print(&shown::settings(&args)).map(|()| ExitCode::SUCCESS);
+        return cli::print(&line::shown::settings(&args)).map(|()| ExitCode::SUCCESS);
     }
     let plan = Plan::new(&args)?;
     let left = match args.is_background() {
@@ -69,7 +60,7 @@ fn run(words: Vec<OsString>) -> Result<ExitCode> {
 
 fn tell(answer: Answer) -> Result<()> {
     match answer {
-        Answer::Help => cli::print(&help::help()),
+        Answer::Help => cli::print(&line::help::help()),
         Answer::Version => cli::print(&format!("{}\n", cli::version(NAME))),
         Answer::VersionAsTalk => {
             cli::say(&cli::version(NAME));
@@ -79,7 +70,7 @@ fn tell(answer: Answer) -> Result<()> {
 }
 
 fn dial_and_serve(plan: Plan, args: &Args, background: Option<Background>) -> Result<Left> {
-    let to = place::resolve(args, &Peers::load(&Store::home()?)?)?;
+    let to = line::place::resolve(args, &Peers::load(&Store::home()?)?)?;
     let me = identity(args)?;
     let within = args.connect_timeout.filter(|within| !within.is_zero());
     let options = DialOptions {

@@ -1,7 +1,7 @@
 //! What is to be done, settled before anything is dialed.
 
 use crate::NAME;
-use crate::args::{Args, Session, TtyWish};
+use crate::line::{Args, Session, TtyWish};
 use keywire::cli;
 use keywire::error::{Error, Result, reason};
 use keywire::modes::modes;

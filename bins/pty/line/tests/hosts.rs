@@ -1,7 +1,7 @@
 //! Which key is dialed, and where.
 
 use super::args;
-use crate::place::resolve;
+use crate::line::place::resolve;
 use keywire::key::KeyPair;
 use keywire::trust::Peers;
 use std::time::SystemTime;

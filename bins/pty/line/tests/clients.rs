@@ -1,7 +1,7 @@
 //! The command lines that real programs build when they are told that kw-pty is their ssh, word by word.
 
 use super::{Seen, args, exec, refused, seen, subsystem};
-use crate::args::TtyWish;
+use crate::line::args::TtyWish;
 
 #[test]
 fn rsync_hands_on_the_user_by_l_and_its_own_words_apart() {

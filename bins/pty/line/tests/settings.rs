@@ -1,15 +1,15 @@
 //! `-o` lines: how they are written, which names there are, and what values they take.
 
 use super::{args, error, refused};
-use crate::args::{Level, Session};
-use crate::names::{self, Group};
+use crate::line::args::{Level, Session};
+use crate::line::names::{self, Group};
 use keywire::conn::Family;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Names as the page lists them under one heading: its lines `.It Cm Name ...`, or its lines `.Cm Name , Name ,`.
 fn on_the_page(from: &str, to: &str) -> BTreeSet<String> {
-    let page = include_str!("../../../man/kw-pty.1");
+    let page = include_str!("../../../../man/kw-pty.1");
     let section = page.split(from).nth(1).unwrap().split(to).next().unwrap();
     let mut names = BTreeSet::new();
     for line in section.lines() {

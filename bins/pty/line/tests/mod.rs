@@ -5,7 +5,7 @@ mod hosts;
 mod line;
 mod settings;
 
-use crate::args::{Args, Line, parse};
+use crate::line::args::{Args, Line, parse};
 use crate::plan::{request, wants_tty};
 use keywire::error::Error;
 use keywire::proto::pty::Op;

@@ -1,7 +1,7 @@
 //! The settings that `-o NAME=VALUE` can set: the names of ssh_config(5), and what each of them means here.
 
-use crate::args::{Args, about};
-use crate::values::{self, Value, Wins};
+use crate::line::args::{Args, about};
+use crate::line::values::{self, Value, Wins};
 use keywire::error::{Error, Result};
 
 /// One name of ssh_config(5).

@@ -1,8 +1,8 @@
 //! The command line of kw-pty, shaped like ssh's: options before the host and right behind it, then the command.
 
-use crate::options::{Answer, Does, Row, row_of_letter, row_of_long};
-use crate::values::{Value, Wins};
-use crate::{names, options};
+use crate::line::options::{Answer, Does, Row, row_of_letter, row_of_long};
+use crate::line::values::{Value, Wins};
+use crate::line::{names, options};
 use keywire::conn::Family;
 use keywire::error::{Error, Result};
 use std::ffi::OsString;

@@ -1,6 +1,6 @@
 //! Values of settings: the words of an `-o` line, and what they can be.
 
-use crate::args::{Level, Session, TtyWish};
+use crate::line::args::{Level, Session, TtyWish};
 use keywire::conn::Family;
 use keywire::error::{Error, Result};
 use std::path::PathBuf;

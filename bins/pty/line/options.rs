@@ -1,8 +1,8 @@
 //! The options of the command line: one table, from which they are read and `--help` is written.
 
-use crate::args::{Args, Session, TtyWish};
-use crate::names::{MASTER_INSTEAD, MASTER_SOCKET, NO_MASTER, Only, STDIO_FORWARD, TUNNEL};
-use crate::values::{self, Wins};
+use crate::line::args::{Args, Session, TtyWish};
+use crate::line::names::{MASTER_INSTEAD, MASTER_SOCKET, NO_MASTER, Only, STDIO_FORWARD, TUNNEL};
+use crate::line::values::{self, Wins};
 use keywire::error::{Error, Result};
 
 /// One option.

@@ -1,6 +1,6 @@
 //! What `--help` prints, from the table of options.
 
-use crate::options::{Does, OPTIONS, Row};
+use crate::line::options::{Does, OPTIONS, Row};
 
 /// Where the text of an option begins.
 const COLUMN: usize = 20;
@@ -31,8 +31,8 @@ fn is_ignored(row: &Row) -> bool {
     row.help.is_none()
         && match row.does {
             Does::Nothing => true,
-            Does::Name(name) => crate::names::is_ignored(name, "x"),
-            Does::Stands(name, value) => crate::names::is_ignored(name, value),
+            Does::Name(name) => crate::line::names::is_ignored(name, "x"),
+            Does::Stands(name, value) => crate::line::names::is_ignored(name, value),
             _ => false,
         }
 }

@@ -1,6 +1,6 @@
 //! Which key is dialed, and where: what the command line says about it, and the address book.
 
-use crate::args::Args;
+use crate::line::args::Args;
 use keywire::addr::{HostPort, PeerAddr};
 use keywire::error::{Error, Result};
 use keywire::proto::pty::PTY;

@@ -1,9 +1,9 @@
 //! How a command line is read: where options stand, which value counts, what cannot be.
 
 use super::{Seen, args, error, exec, refused, seen};
-use crate::args::{Level, Line, Session, TtyWish, parse};
-use crate::names::{Group, in_group};
-use crate::options::{Answer, Does, OPTIONS};
+use crate::line::args::{Level, Line, Session, TtyWish, parse};
+use crate::line::names::{Group, in_group};
+use crate::line::options::{Answer, Does, OPTIONS};
 use keywire::proto::pty::Op;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;

@@ -1,7 +1,7 @@
 //! `-G`: the settings as they are in effect, in the form of `ssh -G`. git asks so whether a program is like ssh.
 
-use crate::args::{Args, Level, Session, TtyWish};
-use crate::place;
+use crate::line::args::{Args, Level, Session, TtyWish};
+use crate::line::place;
 use keywire::conn::{CONNECT_WITHIN, Family, KEEPALIVE};
 use keywire::identity::IdentityFile;
 use keywire::proto::pty::PTY;
