@@ -1,10 +1,13 @@
 //! kw-ptyd and kw-pty over a real connection: what a command sees, what its user gets back, and what is left behind.
 
+mod account;
 mod beside_ssh;
+mod cable;
 mod door;
 mod ends;
 mod line;
 mod rights;
+mod rows;
 
 use crate::sandbox::{Done, Running, User};
 use std::io::Read;
