@@ -2,12 +2,13 @@
 
 mod account;
 mod beside_ssh;
-mod cable;
+pub mod cable;
 mod door;
 mod ends;
 mod line;
 mod rights;
 mod rows;
+mod unlucky;
 
 use crate::sandbox::{Done, Running, User};
 use std::io::Read;

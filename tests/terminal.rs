@@ -1,6 +1,7 @@
 //! kw-pty on a real terminal: keys, sizes, escapes, and a terminal that is as before whatever happens.
 
 mod left;
+mod rows;
 mod timing;
 
 use crate::link::{Link, Quality};
