@@ -33,8 +33,8 @@ const KEYS: [(&str, Key); 14] = [
     ("discard", Key::VDISCARD),
 ];
 
-/// What is done to input.
-const INPUT: [(&str, InputFlags); 9] = [
+/// What is done to input. Not `iutf8`: text is UTF-8 in every session, whatever the terminal here has been told.
+const INPUT: [(&str, InputFlags); 8] = [
     ("istrip", InputFlags::ISTRIP),
     ("inlcr", InputFlags::INLCR),
     ("igncr", InputFlags::IGNCR),
@@ -43,7 +43,6 @@ const INPUT: [(&str, InputFlags); 9] = [
     ("ixany", InputFlags::IXANY),
     ("ixoff", InputFlags::IXOFF),
     ("imaxbel", InputFlags::IMAXBEL),
-    ("iutf8", InputFlags::IUTF8),
 ];
 
 /// What is done to output.
