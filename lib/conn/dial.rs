@@ -11,6 +11,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+
+/// How long an address is tried before the next one is tried beside it.
+const HEAD_START: Duration = Duration::from_millis(250);
 
 /// How a dial goes about it.
 #[derive(Clone, Copy, Debug)]
@@ -96,18 +100,35 @@ async fn connect(at: &HostPort, service: Service, family: Family) -> Result<TcpS
     let found = tokio::net::lookup_host((at.host(), port))
         .await
         .map_err(|cause| Error::network(format!("cannot find the host '{}': {}", at.host(), lookup_reason(&cause))))?;
-    let mut failure = unreachable(at, family.none_found());
-    for address in found.filter(|address| family.admits(address)) {
-        match TcpStream::connect(address).await {
-            Ok(socket) => {
-                // Records are whole when they are written: waiting for more would only delay them.
-                socket.set_nodelay(true).map_err(|cause| unreachable(at, &reason(&cause)))?;
-                return Ok(socket);
-            }
-            Err(cause) => failure = unreachable(at, &reason(&cause)),
+    let socket = first_to_answer(found.filter(|address| family.admits(address))).await;
+    let socket = socket.unwrap_or_else(|| Err(std::io::Error::other(family.none_found())));
+    // Records are whole when they are written: waiting for more would only delay them.
+    let ready = socket.and_then(|socket| socket.set_nodelay(true).map(|()| socket));
+    ready.map_err(|cause| unreachable(at, &reason(&cause)))
+}
+
+/// Connects to whichever of `addresses` answers first, or says why the last of them did not; `None` if there are none. Each
+/// has a head start over the next, so that one that leads nowhere holds up no other (RFC 8305, section 5).
+async fn first_to_answer(mut addresses: impl Iterator<Item = SocketAddr>) -> Option<std::io::Result<TcpStream>> {
+    let mut attempts = JoinSet::new();
+    let mut failure = None;
+    loop {
+        let next = addresses.next();
+        let is_last = next.is_none();
+        if let Some(address) = next {
+            attempts.spawn(TcpStream::connect(address));
+        } else if attempts.is_empty() {
+            return failure.map(Err);
+        }
+        tokio::select! {
+            Some(tried) = attempts.join_next() => match tried {
+                Ok(Ok(socket)) => return Some(Ok(socket)),
+                Ok(Err(cause)) => failure = Some(cause),
+                Err(_) => {}
+            },
+            () = tokio::time::sleep(HEAD_START), if !is_last => {}
         }
     }
-    Err(failure)
 }
 
 /// The resolver's reason without the words that only say that it is one.
@@ -149,4 +170,32 @@ fn not_proven(to: &PeerAddr, service: Service, why: &str) -> Error {
         "does the host have that key, and does keywire's '{}' service listen on that port?",
         service.name
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::{TcpListener, TcpSocket};
+
+    #[tokio::test]
+    async fn an_address_that_never_answers_does_not_hold_up_one_that_does() {
+        let silent = TcpSocket::new_v4().unwrap();
+        silent.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let silent = silent.listen(1).unwrap();
+        let nowhere = silent.local_addr().unwrap();
+        // Nobody accepts them, and at some point the system takes no more.
+        let mut taken = Vec::new();
+        while let Ok(socket) = tokio::time::timeout(HEAD_START, TcpStream::connect(nowhere)).await {
+            taken.push(socket);
+        }
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let there = listener.local_addr().unwrap();
+        let socket = first_to_answer([nowhere, there].into_iter()).await.unwrap().unwrap();
+        assert_eq!(socket.peer_addr().unwrap(), there);
+        let refused = { TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap() };
+        let socket = first_to_answer([refused, there].into_iter()).await.unwrap().unwrap();
+        assert_eq!(socket.peer_addr().unwrap(), there);
+        assert!(first_to_answer([refused].into_iter()).await.unwrap().is_err());
+        assert!(first_to_answer(std::iter::empty()).await.is_none());
+    }
 }

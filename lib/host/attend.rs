@@ -38,7 +38,19 @@ struct Admission {
 }
 
 /// Why a dialer is turned away.
-type Refusal = (Reason, String);
+struct Refusal {
+    reason: Reason,
+    /// For the log here.
+    why: String,
+    /// For the dialer, where that is less: a stranger is not told what is wrong here.
+    told: Option<&'static str>,
+}
+
+impl Refusal {
+    fn new(reason: Reason, why: impl Into<String>) -> Self {
+        Refusal { reason, why: why.into(), told: None }
+    }
+}
 
 /// Serves one dialer.
 pub(super) async fn attend(incoming: Incoming, host: Arc<Host>) {
@@ -51,12 +63,10 @@ pub(super) async fn attend(incoming: Incoming, host: Arc<Host>) {
     };
     let (mut request, admission) = match (asked, admitted) {
         (Ok(request), Ok(admission)) => (request, admission),
-        (asked, Err((why, text))) => {
-            note(asked.as_ref().ok(), What::Refused(&text));
-            // A stranger is not told what is wrong here.
-            let told = if why == Reason::Unavailable { "the host cannot read its allowlist" } else { &text };
+        (asked, Err(refusal)) => {
+            note(asked.as_ref().ok(), What::Refused(&refusal.why));
             // It may be gone before it knows why.
-            let _ = incoming.refuse(why, told).await;
+            let _ = incoming.refuse(refusal.reason, refusal.told.unwrap_or(&refusal.why)).await;
             return;
         }
         (Err(_), Ok(_)) => return,
@@ -145,8 +155,11 @@ impl Host {
             with(Right::Exec).ok().filter(|admission| admission.grant.rule().command.is_some()).ok_or(error)
         });
         admitted.map_err(|error| match error.kind() {
-            Kind::Refused => (Reason::Refused, error.to_string()),
-            _ => (Reason::Unavailable, error.to_string()),
+            Kind::Refused => Refusal::new(Reason::Refused, error.to_string()),
+            _ => Refusal {
+                told: Some("the host cannot read its allowlist"),
+                ..Refusal::new(Reason::Unavailable, error.to_string())
+            },
         })
     }
 
@@ -160,7 +173,8 @@ impl Host {
         let rights = copies.into_iter().filter(|right| grant.rule().gives(*right)).collect();
         let program = self.keeper.subsystem(name, &grant);
         if program.is_none() && grant.rule().command.is_none() {
-            return Err((Reason::BadRequest, format!("there is no subsystem '{}' here", name.escape_debug())));
+            let why = format!("there is no subsystem '{}' here", name.escape_debug());
+            return Err(Refusal::new(Reason::Unavailable, why));
         }
         Ok(Ok(Admission { grant, rights, program }))
     }
@@ -168,8 +182,8 @@ impl Host {
     /// What a dialer is told whose request makes no sense: whoever has no business here is told that, whatever it says.
     fn misunderstood(&self, peer: &PublicKey, error: &Error) -> Refusal {
         match self.keeper.grant(peer, Right::Exec) {
-            Err(refused) if refused.kind() == Kind::Refused => (Reason::Refused, refused.to_string()),
-            _ => (Reason::BadRequest, error.to_string()),
+            Err(refused) if refused.kind() == Kind::Refused => Refusal::new(Reason::Refused, refused.to_string()),
+            _ => Refusal::new(Reason::BadRequest, error.to_string()),
         }
     }
 

@@ -22,9 +22,9 @@ impl Ruled {
         let (host, guest) = (User::with_key(), User::with_key());
         let mut allow = host.command("kw-peers");
         Done::of(allow.args(["allow", &guest.key()]).args(rule)).succeeds();
-        let mut daemon = Running::start(
-            host.command("kw-ptyd").args(["--listen", "127.0.0.1:0"]).args(options).stderr(Stdio::null()),
-        );
+        let log = std::fs::File::create(host.file("log")).unwrap();
+        let mut daemon =
+            Running::start(host.command("kw-ptyd").args(["--listen", "127.0.0.1:0"]).args(options).stderr(log));
         let address = daemon.address();
         Ruled { host, guest, daemon, address }
     }
@@ -209,6 +209,26 @@ fn a_command_of_a_hundred_kilobytes_runs_and_one_that_no_system_takes_is_an_erro
     let half = "x".repeat(65_533);
     let done = pair.guest.run("kw-pty", [&pair.address, "echo", &half, &half]);
     done.fails(255, "the command is too long: 131072 bytes of 131071");
+}
+
+#[test]
+fn nothing_but_the_connection_is_a_session_too_and_ends_with_the_right_to_it() {
+    let ruled = Ruled::new(&["forward"]);
+    ruled.guest.run("kw-pty", [&ruled.address, "true"]).fails(255, "without the right 'exec'");
+    let mut client = ruled.guest.command("kw-pty");
+    let client = Running::start(client.args(["-N", &ruled.address]).stderr(Stdio::piped()));
+    let log = || std::fs::read_to_string(ruled.host.file("log")).unwrap_or_default();
+    eventually("the session has begun", || log().contains("began: nothing but the connection"));
+    ruled.host.run("kw-peers", ["deny", &ruled.guest.key()]).succeeds();
+    assert!(last_words(client).contains("it is no longer allowed"));
+    let line = &ruled.audit(2)[1];
+    assert_eq!((&line["op"], &line["outcome"]), (&json::json!("none"), &json::json!("revoked")));
+}
+
+#[test]
+fn a_subsystem_that_is_not_there_is_named() {
+    let ruled = Ruled::new(&["shell"]);
+    ruled.guest.run("kw-pty", ["-s", &ruled.address, "nfs"]).fails(255, "there is no subsystem 'nfs' here");
 }
 
 #[test]
