@@ -65,11 +65,11 @@ pub(crate) struct Args {
 }
 
 impl Args {
-    /// The SFTP service that is asked for, if one is.
+    /// The SFTP server that is asked for, if one is.
     ///
     /// # Errors
     /// Options that do not go together, and a root that cannot be opened.
-    pub(crate) fn sftp(&self) -> Result<Option<sftp::Service>> {
+    pub(crate) fn sftp(&self) -> Result<Option<sftp::Server>> {
         if !self.sftp_server {
             return match self.root.is_some() || self.read_only || self.write_only {
                 true => Err(Error::usage("--root, --read-only and --write-only go with --sftp-server")),
@@ -80,7 +80,7 @@ impl Args {
             return Err(Error::usage("--read-only and --write-only together leave nothing"));
         }
         let rights = sftp::Rights { read: !self.write_only, write: !self.read_only };
-        sftp::Service::new(self.root.as_deref(), rights).map(Some)
+        sftp::Server::new(self.root.as_deref(), rights).map(Some)
     }
 }
 

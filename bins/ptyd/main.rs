@@ -28,8 +28,8 @@ fn run(args: Args) -> Result<ExitCode> {
         cli::print(&unit::unit(std::env::args().skip(1))?)?;
         return Ok(ExitCode::SUCCESS);
     }
-    if let Some(service) = args.sftp()? {
-        return service.serve_standard_streams().map(|()| ExitCode::SUCCESS);
+    if let Some(server) = args.sftp()? {
+        return server.serve_standard_streams().map(|()| ExitCode::SUCCESS);
     }
     let me = Arc::new(cli::identity(args.identity.as_deref(), args.passphrase_file.as_deref())?);
     if args.max_startups == 0 {

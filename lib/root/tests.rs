@@ -112,6 +112,9 @@ fn a_link_begins_and_ends_at_the_root_or_is_refused() {
     symlink("../secret", jail.inside("above")).unwrap();
     symlink("/sub", jail.inside("folder")).unwrap();
     symlink("/proc/self/fd/0", jail.inside("magic")).unwrap();
+    std::fs::create_dir_all(jail.0.join("out/deep")).unwrap();
+    std::fs::write(jail.0.join("out/deep/secret"), "secret").unwrap();
+    symlink("../out", jail.inside("away")).unwrap();
     let roots = jail.every_root();
     for within in ["absolute", "sub/upwards", "folder/upwards", "folder/../own"] {
         assert_eq!(read(&roots[0], within).unwrap(), "own", "{within}");
@@ -127,6 +130,7 @@ fn a_link_begins_and_ends_at_the_root_or_is_refused() {
             assert_eq!(root.link_itself(&path(outside)).unwrap().status().unwrap().kind(), Kind::Link);
             assert!(root.read_link(&path(outside)).is_ok());
         }
+        assert!(read(root, "away/deep/secret").is_err(), "{root:?}");
         assert!(root.read_link(&path("own")).is_err());
     }
     assert_eq!(roots[0].read_link(&path("above")).unwrap(), b"../secret");
@@ -245,6 +249,15 @@ fn what_is_set_on_a_link_itself_is_not_set_on_what_it_leads_to() {
     assert_eq!(std::fs::metadata(jail.inside("own")).unwrap().mtime(), 4000);
 }
 
+/// Ends what goes on beside a test, also when the test fails.
+struct End<'a>(&'a AtomicBool);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn a_link_that_is_swapped_for_a_file_meanwhile_leads_nowhere_either() {
     let jail = Jail::new();
@@ -260,6 +273,7 @@ fn a_link_that_is_swapped_for_a_file_meanwhile_leads_nowhere_either() {
                 std::fs::rename(&link, &target).unwrap();
             }
         });
+        let _end = End(&over);
         for root in jail.every_root() {
             for _ in 0..10_000 {
                 // While it is made anew, the file is empty.
@@ -270,7 +284,6 @@ fn a_link_that_is_swapped_for_a_file_meanwhile_leads_nowhere_either() {
                     root.file(&path("target"), access).map(|file| std::os::unix::fs::FileExt::write_at(&file, b"X", 0));
             }
         }
-        over.store(true, Ordering::Relaxed);
     });
     assert_eq!(std::fs::read_to_string(&secret).unwrap(), "secret");
     assert_ne!(std::fs::metadata(&secret).unwrap().mode() & 0o777, 0o640);

@@ -1,23 +1,19 @@
 //! One line of a directory as a person reads it: the protocol's long name, in the form of `ls -l`.
 
+use super::owners::Owners;
 use crate::root::{Kind, Status};
+use crate::term::sanitize_line;
 
-/// Such a line. Nothing in it can move a cursor; times are UTC; an owner is a number.
-pub(super) fn long_name(name: &[u8], status: Option<&Status>, now: i64) -> String {
-    let shown = String::from_utf8_lossy(name);
-    let shown = crate::term::sanitize_line(&shown);
-    match status {
-        None => format!("?--------- {:>3} {:<8} {:<8} {:>8} {:>12} {shown}", "?", "?", "?", "?", "?"),
-        Some(is) => format!(
-            "{} {:>3} {:<8} {:<8} {:>8} {} {shown}",
-            permissions(is),
-            is.links,
-            is.owner,
-            is.group,
-            is.size,
-            date(is.modified, now)
-        ),
-    }
+/// Such a line. Nothing in it can move a cursor; times are UTC; an owner without a name is a number.
+pub(super) fn long_name(name: &[u8], status: Option<&Status>, owners: &mut Owners, now: i64) -> String {
+    let shown = sanitize_line(&String::from_utf8_lossy(name));
+    let Some(is) = status else {
+        return format!("?--------- {0:>3} {0:<8} {0:<8} {0:>8} {0:>12} {shown}", "?");
+    };
+    let named = |name: &str, id: u32| if name.is_empty() { id.to_string() } else { sanitize_line(name) };
+    let (owner, group) = (named(owners.user(is.owner), is.owner), named(owners.group(is.group), is.group));
+    let date = date(is.modified, now);
+    format!("{} {:>3} {owner:<8} {group:<8} {:>8} {date} {shown}", permissions(is), is.links, is.size)
 }
 
 /// `drwxr-xr-x`.

@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::frame::Fields;
 
 /// The type of the first packet, `INIT`: the client's version, a `u32`, and what it would like to extend.
-pub const INIT: u8 = 1;
+pub(super) const INIT: u8 = 1;
 
 /// How a file is to be opened (draft, section 6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,6 +130,8 @@ pub enum Request<'a> {
         /// The handle to write, and from where.
         to: (&'a [u8], u64),
     },
+    /// `users-groups-by-id@openssh.com`: the names of users, and those of groups; each a row of `u32`.
+    Names(&'a [u8], &'a [u8]),
     /// Anything else.
     Unknown,
 }
@@ -182,13 +184,14 @@ impl<'a> Request<'a> {
             b"copy-data" => {
                 Request::CopyData { from: (string(it)?, it.u64()?), length: it.u64()?, to: (string(it)?, it.u64()?) }
             }
+            b"users-groups-by-id@openssh.com" => Request::Names(string(it)?, string(it)?),
             _ => Request::Unknown,
         })
     }
 }
 
 /// What the server can do beyond the draft, and in which version: as told in its first packet.
-pub(super) const EXTENSIONS: [(&str, &str); 10] = [
+pub(super) const EXTENSIONS: [(&str, &str); 11] = [
     ("posix-rename@openssh.com", "1"),
     ("statvfs@openssh.com", "2"),
     ("fstatvfs@openssh.com", "2"),
@@ -199,6 +202,7 @@ pub(super) const EXTENSIONS: [(&str, &str); 10] = [
     ("expand-path@openssh.com", "1"),
     ("copy-data", "1"),
     ("home-directory", "1"),
+    ("users-groups-by-id@openssh.com", "1"),
 ];
 
 /// A string: its length, and its bytes.

@@ -1,6 +1,7 @@
 //! What the server says: replies, gathered until the client waits for them.
 
 use super::handles::Handle;
+use super::owners::Owners;
 use super::packet::EXTENSIONS;
 use super::{MAX_DATA_LEN, MAX_HANDLES, MAX_PACKET_LEN, VERSION, attributes, listing};
 use crate::error::{Error, Result, reason};
@@ -29,7 +30,7 @@ const ENOUGH_NAMES: usize = 28_000;
 
 /// How a request went (draft, section 7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Code {
+pub(super) enum Code {
     /// Well.
     Ok = 0,
     /// There is no more.
@@ -48,9 +49,8 @@ pub enum Code {
 
 impl Code {
     /// The number on the wire.
-    #[must_use]
     #[allow(clippy::as_conversions)]
-    pub const fn number(self) -> u32 {
+    const fn number(self) -> u32 {
         self as u32
     }
 }
@@ -91,7 +91,7 @@ impl From<io::Error> for Failure {
 
 /// Replies on their way to the client.
 #[derive(Debug)]
-pub struct Replies<W> {
+pub(super) struct Replies<W> {
     to: W,
     /// Room for them; the first `used` bytes are.
     room: Vec<u8>,
@@ -100,7 +100,7 @@ pub struct Replies<W> {
 
 impl<W: Write> Replies<W> {
     /// Replies that are sent to `to`.
-    pub fn new(to: W) -> Self {
+    pub(super) fn new(to: W) -> Self {
         Replies { to, room: vec![0; ENOUGH + 4 + MAX_PACKET_LEN], used: 0 }
     }
 
@@ -108,7 +108,7 @@ impl<W: Write> Replies<W> {
     ///
     /// # Errors
     /// A client that is gone.
-    pub fn flush(&mut self) -> Result<()> {
+    pub(super) fn flush(&mut self) -> Result<()> {
         let ready = self.room.get(..self.used).unwrap_or_default();
         self.used = 0;
         self.to.write_all(ready).and_then(|()| self.to.flush()).map_err(|cause| Error::output(&cause))
@@ -154,7 +154,7 @@ impl<W: Write> Replies<W> {
     }
 
     /// The next names of a directory, or that there are no more.
-    pub(super) fn names(&mut self, id: u32, listing: &mut Listing) -> Result<()> {
+    pub(super) fn names(&mut self, id: u32, listing: &mut Listing, owners: &mut Owners) -> Result<()> {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
         let now = i64::try_from(now).unwrap_or(i64::MAX);
         let (mut count, mut body) = (0_u32, Vec::new());
@@ -167,7 +167,7 @@ impl<W: Write> Replies<W> {
                 None => return self.status(id, Code::Eof, "no more names"),
             };
             push_string(&mut body, &name);
-            push_string(&mut body, listing::long_name(&name, status.as_ref(), now).as_bytes());
+            push_string(&mut body, listing::long_name(&name, status.as_ref(), owners, now).as_bytes());
             body.extend(attributes::encode(status.as_ref()));
             count += 1;
         }
@@ -189,6 +189,17 @@ impl<W: Write> Replies<W> {
         let numbers = [MAX_PACKET_LEN, MAX_DATA_LEN, MAX_DATA_LEN, MAX_HANDLES];
         let body: Vec<u8> =
             numbers.into_iter().flat_map(|number| u64::try_from(number).unwrap_or(u64::MAX).to_be_bytes()).collect();
+        self.packet(kind::EXTENDED_REPLY, &[&id.to_be_bytes(), &body])
+    }
+
+    /// The names of users, and those of groups.
+    pub(super) fn owners(&mut self, id: u32, users: &[String], groups: &[String]) -> Result<()> {
+        let mut body = Vec::new();
+        for names in [users, groups] {
+            let mut row = Vec::new();
+            names.iter().for_each(|name| push_string(&mut row, name.as_bytes()));
+            push_string(&mut body, &row);
+        }
         self.packet(kind::EXTENDED_REPLY, &[&id.to_be_bytes(), &body])
     }
 

@@ -1,18 +1,26 @@
 //! What each request does.
 
 use super::handles::{Handle, Handles, Open};
+use super::owners::Owners;
+use super::packet::INIT;
 use super::reply::{Code, Failure, Replies};
-use super::{Attributes, INIT, OpenFlags, Request, Service, broken};
-use crate::error::Result;
-use crate::root::{Access, FileSystem, Listing, Node, RelPath, Status};
+use super::stream::Patient;
+use super::{Attributes, Input, OpenFlags, Request, Rights, broken};
+use crate::error::{Error, Result, reason};
+use crate::root::{Access, FileSystem, Links, Listing, Node, RelPath, Root, Status};
 use nix::unistd::{Uid, User};
 use std::fs::File;
-use std::io::Write;
-use std::os::fd::AsFd;
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 
 /// Bytes that one step of a copy on the host moves.
 const COPY_STEP: usize = 256 << 10;
+
+/// Most users, and most groups, whose names are told at once: names of any sensible length still fit into one reply.
+const MAX_NAMES: usize = 256;
 
 /// What is sent for a request that went well.
 enum Answer<'a> {
@@ -20,31 +28,99 @@ enum Answer<'a> {
     Handle(Handle),
     /// A piece of a file, from this byte on, at most so long.
     Data(&'a File, u64, u32),
-    Names(&'a mut Listing),
+    Names(&'a mut Listing, &'a mut Owners),
     Attributes(Status),
     Path(RelPath),
     Text(Vec<u8>),
     FileSystem(FileSystem),
+    Owners(Vec<String>, Vec<String>),
     Limits,
 }
 
 type Outcome<T> = std::result::Result<T, Failure>;
 
-/// One client's server.
+/// The server of one client.
 #[derive(Debug)]
-pub(super) struct Server {
-    gives: Service,
+pub struct Server {
+    root: Root,
+    /// Where relative paths begin.
+    start: RelPath,
+    home: RelPath,
+    rights: Rights,
     handles: Handles,
+    owners: Owners,
     has_begun: bool,
 }
 
 impl Server {
-    pub(super) fn new(gives: Service) -> Self {
-        Server { gives, handles: Handles::default(), has_begun: false }
+    /// A server of everything that this process can reach, from its working directory on; or of what is below `jail`
+    /// alone, which then looks like all there is.
+    ///
+    /// # Errors
+    /// There is no such directory.
+    pub fn new(jail: Option<&Path>, rights: Rights) -> Result<Self> {
+        let top = jail.unwrap_or(Path::new("/"));
+        let failed = |cause| Error::file("serve", top, &cause);
+        let root = Root::open(top, Links::Followed).map_err(failed)?;
+        let (handles, owners, has_begun) = (Handles::default(), Owners::new(jail.is_none()), false);
+        if jail.is_some() {
+            return Ok(Server {
+                root,
+                start: RelPath::top(),
+                home: RelPath::top(),
+                rights,
+                handles,
+                owners,
+                has_begun,
+            });
+        }
+        let start = std::env::current_dir().unwrap_or_else(|_| top.to_owned());
+        let home = std::env::home_dir().unwrap_or_else(|| start.clone());
+        let [start, home] = [start, home].map(|path| RelPath::top().join(path.as_os_str().as_bytes()));
+        Ok(Server {
+            root,
+            start: start.map_err(failed)?,
+            home: home.map_err(failed)?,
+            rights,
+            handles,
+            owners,
+            has_begun,
+        })
+    }
+
+    /// Serves the client on standard input and output until it ends its requests.
+    ///
+    /// # Errors
+    /// Those of [`Server::serve`], and no such streams.
+    pub fn serve_standard_streams(self) -> Result<()> {
+        let own = |stream: BorrowedFd<'_>| stream.try_clone_to_owned().map(|stream| Patient(File::from(stream)));
+        let failed = |cause| Error::state(format!("sftp: no standard input and output: {}", reason(&cause)));
+        let input = own(std::io::stdin().as_fd()).map_err(failed)?;
+        let output = own(std::io::stdout().as_fd()).map_err(failed)?;
+        self.serve(input, output)
+    }
+
+    /// Serves the client whose requests come from `input` until it ends them.
+    ///
+    /// # Errors
+    /// A client that breaks the protocol, and a stream that fails.
+    pub fn serve(mut self, input: impl Read, output: impl Write) -> Result<()> {
+        let mut input = Input::new(input);
+        let mut replies = Replies::new(output);
+        loop {
+            while let Some(packet) = input.packet()? {
+                self.answer(packet, &mut replies)?;
+            }
+            // The client waits for these before it says more.
+            replies.flush()?;
+            if !input.fill()? {
+                return Ok(());
+            }
+        }
     }
 
     /// Answers one packet.
-    pub(super) fn answer(&mut self, packet: &[u8], out: &mut Replies<impl Write>) -> Result<()> {
+    fn answer(&mut self, packet: &[u8], out: &mut Replies<impl Write>) -> Result<()> {
         let is_init = packet.first() == Some(&INIT);
         if is_init == self.has_begun {
             return Err(broken("INIT is the first packet, and no other is"));
@@ -56,12 +132,13 @@ impl Server {
             self.has_begun = true;
             return out.version();
         }
-        let (id, request) = Request::decode(packet).map_err(broken)?;
+        let (id, request) = Request::decode(packet).map_err(|_| broken("a request ends in the middle of a field"))?;
         match self.perform(request) {
             Ok(Answer::Done) => out.status(id, Code::Ok, "done"),
             Ok(Answer::Handle(handle)) => out.handle(id, handle),
             Ok(Answer::Data(file, offset, length)) => out.data(id, length, |room| file.read_at(room, offset)),
-            Ok(Answer::Names(listing)) => out.names(id, listing),
+            Ok(Answer::Names(listing, owners)) => out.names(id, listing, owners),
+            Ok(Answer::Owners(users, groups)) => out.owners(id, &users, &groups),
             Ok(Answer::Attributes(status)) => out.attributes(id, &status),
             Ok(Answer::Path(path)) => out.name(id, &[b"/", path.as_bytes()].concat()),
             Ok(Answer::Text(text)) => out.name(id, &text),
@@ -72,7 +149,7 @@ impl Server {
     }
 
     fn perform(&mut self, request: Request<'_>) -> Outcome<Answer<'_>> {
-        let root = &self.gives.root;
+        let root = &self.root;
         Ok(match request {
             Request::Open { path, flags, attributes } => Answer::Handle(self.open(path, flags, attributes)?),
             Request::Opendir(path) => Answer::Handle(self.open_directory(path)?),
@@ -83,7 +160,7 @@ impl Server {
             Request::Read(handle, offset, length) => Answer::Data(self.handles.file(handle)?, offset, length),
             Request::Readdir(handle) => {
                 self.may_read()?;
-                Answer::Names(self.handles.listing(handle)?)
+                Answer::Names(self.handles.listing(handle)?, &mut self.owners)
             }
             Request::Readlink(path) => {
                 self.may_read()?;
@@ -94,13 +171,21 @@ impl Server {
             Request::Fstat(handle) => Answer::Attributes(Node::new(self.handles.any(handle)?).status()?),
             Request::Statvfs(path) => Answer::FileSystem(root.node(&self.at(path)?)?.file_system()?),
             Request::Fstatvfs(handle) => Answer::FileSystem(Node::new(self.handles.any(handle)?).file_system()?),
-            Request::Realpath(path) => Answer::Path(root.real_path(&self.gives.start.join(path)?)?),
+            Request::Realpath(path) => Answer::Path(root.real_path(&self.start.join(path)?)?),
             Request::ExpandPath(path) => Answer::Path(root.real_path(&self.expand(path)?)?),
             Request::HomeDirectory(user) => Answer::Path(self.home(user)?.clone()),
             Request::Limits => Answer::Limits,
             Request::Fsync(handle) => {
                 self.handles.file(handle)?.sync_all()?;
                 Answer::Done
+            }
+            Request::Names(users, groups) => {
+                let (users, groups) = (numbers(users)?, numbers(groups)?);
+                let owners = &mut self.owners;
+                Answer::Owners(
+                    users.into_iter().map(|id| owners.user(id).to_owned()).collect(),
+                    groups.into_iter().map(|id| owners.group(id).to_owned()).collect(),
+                )
             }
             Request::Unknown => return Err(Failure::new(Code::Unsupported, "there is no such request here")),
             changing => {
@@ -113,7 +198,7 @@ impl Server {
 
     /// Does what changes something.
     fn change(&mut self, request: Request<'_>) -> Outcome<()> {
-        let root = &self.gives.root;
+        let root = &self.root;
         match request {
             Request::Write(handle, offset, data) => self.handles.file(handle)?.write_all_at(data, offset)?,
             Request::Remove(path) => root.remove_file(&self.at(path)?)?,
@@ -161,13 +246,13 @@ impl Server {
             self.may_write()?;
         }
         self.handles.check_room()?;
-        let file = self.gives.root.file(&self.at(path)?, access)?;
+        let file = self.root.file(&self.at(path)?, access)?;
         self.handles.insert(Open::File(file))
     }
 
     fn open_directory(&mut self, path: &[u8]) -> Outcome<Handle> {
         self.handles.check_room()?;
-        let listing = self.gives.root.directory(&self.at(path)?)?;
+        let listing = self.root.directory(&self.at(path)?)?;
         self.handles.insert(Open::Directory(listing))
     }
 
@@ -203,12 +288,12 @@ impl Server {
         if path.is_empty() {
             return Err(Failure::new(Code::NoSuchFile, "the path is empty"));
         }
-        Ok(self.gives.start.join(path)?)
+        Ok(self.start.join(path)?)
     }
 
     /// The path that a client means, who may write `~` for the home directory.
     fn expand(&self, path: &[u8]) -> Outcome<RelPath> {
-        let Some(behind) = path.strip_prefix(b"~") else { return Ok(self.gives.start.join(path)?) };
+        let Some(behind) = path.strip_prefix(b"~") else { return Ok(self.start.join(path)?) };
         let (user, rest) = match behind.iter().position(|byte| *byte == b'/') {
             Some(slash) => behind.split_at_checked(slash).unwrap_or_default(),
             None => (behind, &b""[..]),
@@ -220,22 +305,33 @@ impl Server {
         // Who we are may have to be asked over a network, and hardly any client wants to know.
         let is_own = || User::from_uid(Uid::effective()).ok().flatten().is_some_and(|own| own.name.as_bytes() == user);
         if user.is_empty() || is_own() {
-            return Ok(&self.gives.home);
+            return Ok(&self.home);
         }
         Err(Failure::new(Code::NoSuchFile, "no other user's home directory is known here"))
     }
 
     fn may_read(&self) -> Outcome<()> {
-        match self.gives.rights.read {
+        match self.rights.read {
             true => Ok(()),
             false => Err(Failure::new(Code::PermissionDenied, "this key may not read files here (right copy-read)")),
         }
     }
 
     fn may_write(&self) -> Outcome<()> {
-        match self.gives.rights.write {
+        match self.rights.write {
             true => Ok(()),
             false => Err(Failure::new(Code::PermissionDenied, "this key may not change files here (right copy-write)")),
+        }
+    }
+}
+
+/// A row of numbers.
+fn numbers(row: &[u8]) -> Outcome<Vec<u32>> {
+    let (numbers, rest) = row.as_chunks::<4>();
+    match rest.is_empty() && numbers.len() <= MAX_NAMES {
+        true => Ok(numbers.iter().map(|number| u32::from_be_bytes(*number)).collect()),
+        false => {
+            Err(Failure::new(Code::BadMessage, format!("at most {MAX_NAMES} numbers of four bytes may stand there")))
         }
     }
 }

@@ -82,7 +82,7 @@ impl<R: Read> Input<R> {
 
 /// A descriptor that is waited for where it would not wait itself: whoever made it may have set it so.
 #[derive(Debug)]
-pub struct Patient<F>(pub F);
+pub(super) struct Patient<F>(pub(super) F);
 
 impl<F: AsFd> Patient<F> {
     fn wait(&self, until: PollFlags) -> io::Result<()> {
