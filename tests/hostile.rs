@@ -6,6 +6,7 @@ mod flood;
 mod handshake;
 mod life;
 mod records;
+mod sftp;
 
 use crate::peer::Peer;
 use keywire::addr::PeerAddr;

@@ -22,5 +22,6 @@ mod pipe;
 mod protocol;
 mod pty;
 mod sandbox;
+mod sftp;
 mod state;
 mod terminal;
