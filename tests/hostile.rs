@@ -29,6 +29,11 @@ impl Dice {
         Dice(seed)
     }
 
+    /// The numbers that belong to `seed`, which is not 0.
+    pub fn seeded(seed: u64) -> Self {
+        Dice(seed)
+    }
+
     pub fn roll(&mut self, below: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;

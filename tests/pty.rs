@@ -8,6 +8,7 @@ mod ends;
 mod line;
 mod rights;
 mod rows;
+mod seeded;
 mod unlucky;
 
 use crate::sandbox::{Done, Running, User};
