@@ -23,9 +23,12 @@ pub struct Quality {
 }
 
 impl Quality {
+    /// As if it were not there.
+    pub const NEAR: Self = Quality { delay: Duration::ZERO, rate: None, queue: 64 << 20 };
+
     /// A round trip of `round_trip`, and nothing else in the way.
     pub fn distant(round_trip: Duration) -> Self {
-        Quality { delay: round_trip / 2, rate: None, queue: 64 << 20 }
+        Quality { delay: round_trip / 2, ..Quality::NEAR }
     }
 
     /// The same at `rate` bytes a second, with the long queue that such a link has in practice.
@@ -73,6 +76,14 @@ impl Link {
             }
         });
         Link { at, state }
+    }
+
+    /// A link to the host at `KEY@HOST:PORT`, and what to dial instead.
+    pub fn to_peer(address: &str, quality: Quality) -> (Self, String) {
+        let (key, at) = address.split_once('@').unwrap();
+        let link = Link::new(at.parse().unwrap(), quality);
+        let address = format!("{key}@{}", link.at);
+        (link, address)
     }
 
     /// Where to dial instead.

@@ -2,7 +2,6 @@
 
 mod account;
 mod beside_ssh;
-pub mod cable;
 mod door;
 mod ends;
 mod line;

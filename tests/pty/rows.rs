@@ -1,7 +1,7 @@
 //! What a shell on another machine must get right, row by row: statuses, streams, words, start-up files, and the network.
 
-use super::cable::Cable;
 use super::{Pair, eventually, is_alive, random};
+use crate::link::{Link, Quality};
 use crate::sandbox::{Dir, Done, Running, User, binary};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -83,10 +83,10 @@ fn a_client_that_is_asked_to_end_takes_its_command_with_it() {
 #[test]
 fn a_network_that_is_cut_ends_both_sides() {
     let pair = Pair::new();
-    let cable = Cable::to(&pair.address);
+    let (link, address) = Link::to_peer(&pair.address, Quality::NEAR);
     for options in [&[][..], &["-tt"]] {
-        let (mut client, pid) = pair.start_via(&cable.address, options, "exec sleep 1000");
-        cable.cut();
+        let (mut client, pid) = pair.start_via(&address, options, "exec sleep 1000");
+        link.cut();
         assert_eq!(client.child.wait().unwrap().code(), Some(255));
         let said = said(&mut client);
         assert!(said.contains("the connection was"), "{said}");
@@ -97,9 +97,9 @@ fn a_network_that_is_cut_ends_both_sides() {
 #[test]
 fn a_network_that_falls_silent_is_noticed_on_both_sides() {
     let pair = Pair::with(&["--keepalive", "1"]);
-    let cable = Cable::to(&pair.address);
-    let (mut client, pid) = pair.start_via(&cable.address, &["--keepalive", "1"], "exec sleep 1000");
-    cable.hold(true);
+    let (link, address) = Link::to_peer(&pair.address, Quality::NEAR);
+    let (mut client, pid) = pair.start_via(&address, &["--keepalive", "1"], "exec sleep 1000");
+    link.die();
     assert_eq!(client.child.wait().unwrap().code(), Some(255));
     let said = said(&mut client);
     assert!(said.contains("no sign of life"), "{said}");
@@ -107,17 +107,14 @@ fn a_network_that_falls_silent_is_noticed_on_both_sides() {
 }
 
 #[test]
-fn a_network_that_is_silent_for_a_moment_costs_nothing() {
+fn a_client_that_is_stopped_for_a_moment_loses_nothing() {
     let pair = Pair::new();
-    let cable = Cable::to(&pair.address);
-    let (mut client, _) = pair.start_via(&cable.address, &[], "cat; exit 4");
-    cable.hold(true);
+    let (mut client, _) = pair.start_via(&pair.address, &[], "cat; exit 4");
     client.stdin().write_all(b"late\n").unwrap();
     client.signal(Signal::SIGSTOP);
     // The moment itself: nothing is waited for.
     std::thread::sleep(std::time::Duration::from_millis(500));
     client.signal(Signal::SIGCONT);
-    cable.hold(false);
     assert_eq!(client.line(), "late");
     let (status, rest) = client.finish();
     assert_eq!((status.code(), rest), (Some(4), Vec::new()));
@@ -142,9 +139,7 @@ fn an_interrupt_ends_a_command_that_does_not_catch_it_with_130() {
 #[test]
 fn a_second_interrupt_leaves_a_command_that_ignores_the_first() {
     let pair = Pair::new();
-    let (mut client, pid) =
-        pair.start_via(&pair.address, &[], "trap 'echo no' INT; echo up; while :; do sleep 0.05; done");
-    assert_eq!(client.line(), "up");
+    let (mut client, pid) = pair.start_via(&pair.address, &[], "trap 'echo no' INT; while :; do sleep 0.05; done");
     client.signal(Signal::SIGINT);
     assert_eq!(client.line(), "no");
     client.signal(Signal::SIGINT);
@@ -226,7 +221,7 @@ fn an_archive_comes_through_in_both_directions() {
 fn a_loop_that_reads_a_list_keeps_it_with_n_and_loses_it_without() {
     let pair = Pair::new();
     for (option, lines) in [("-n", "1\n2\n3\n"), ("-q", "1\n")] {
-        let line = "printf '1\\n2\\n3\\n' | while read n; do \"$0\" \"$1\" \"$2\" \"cat >/dev/null; echo $n\"; done";
+        let line = "printf '1\\n2\\n3\\n' | while read n; do \"$0\" \"$1\" \"$2\" \"echo $n; cat >/dev/null\"; done";
         let mut shell = Command::new("/bin/sh");
         shell.args(["-c", line, binary("kw-pty"), option, &pair.address]);
         assert_eq!(Done::of(shell.env("KEYWIRE_HOME", pair.guest.home())).succeeds().stdout, lines, "{option}");
@@ -234,11 +229,21 @@ fn a_loop_that_reads_a_list_keeps_it_with_n_and_loses_it_without() {
 }
 
 #[test]
+fn a_command_line_just_within_the_limit_works_and_a_longer_one_is_refused_here() {
+    let pair = Pair::new();
+    let done = pair.run(&format!(": {}; echo whole", "x".repeat(15_000))).succeeds();
+    assert_eq!(done.stdout, "whole\n");
+    pair.run(&format!(": {}", "x".repeat(17_000))).fails(255, "the command is too long");
+}
+
+#[test]
 fn an_empty_command_is_a_login_shell() {
     let pair = Pair::new();
-    let mut client = pair.guest.command("kw-pty");
-    let done = Done::with(client.args([&pair.address, ""]), b"echo \"<$0>\"\n");
-    assert!(done.stdout.contains("<-"), "{done:?}");
+    for words in [&["", ""][..], &[""]] {
+        let mut client = pair.guest.command("kw-pty");
+        let done = Done::with(client.arg(&pair.address).args(words), b"echo \"<$0>\"\n");
+        assert!(done.stdout.contains("<-"), "{done:?}");
+    }
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! A thousand sessions that end in every way there is, sixteen at a time, in an order that a seed decides.
 
-use super::cable::Cable;
 use super::eventually;
 use crate::hostile::Dice;
+use crate::link::{Link, Quality};
 use crate::pipe::exec::{children, holds};
 use crate::sandbox::{Running, User};
 use nix::sys::signal::Signal;
@@ -22,9 +22,6 @@ const FIRST: usize = 100;
 /// KiB by which the host may have grown since: what the allocator keeps of the room that a hundred and more sessions took
 /// that were being hung up at once. It stays at that however many sessions follow.
 const GROWTH: u64 = 8192;
-
-/// Whether a host ends the sessions of a key whose rights are taken away.
-const HOSTS_REVOKE: bool = false;
 
 /// A variable that is handed on to everything a session starts, and by which it is found again.
 const MARK: &str = "LC_SEEDED";
@@ -56,7 +53,7 @@ struct Session {
 impl Session {
     fn roll(dice: &mut Dice) -> Self {
         let ends = [End::Status(0), End::Killed, End::HungUp, End::OutputClosed, End::Cut, End::Deaf, End::Revoked];
-        let end = match ends[dice.roll(ends.len() - usize::from(!HOSTS_REVOKE))] {
+        let end = match ends[dice.roll(ends.len())] {
             End::Status(_) => End::Status(u8::try_from(dice.roll(256)).unwrap()),
             end => end,
         };
@@ -75,9 +72,9 @@ impl Session {
     }
 
     fn run(&self, host: &User, guest: &User, address: &str, mark: &str) {
-        let cable = (self.end == End::Cut).then(|| Cable::to(address));
+        let link = (self.end == End::Cut).then(|| Link::to_peer(address, Quality::NEAR));
         let mut command = guest.command("kw-pty");
-        command.args(self.terminal.then_some("-tt")).arg(cable.as_ref().map_or(address, |cable| &cable.address));
+        command.args(self.terminal.then_some("-tt")).arg(link.as_ref().map_or(address, |(_, address)| address));
         command.arg(self.command()).env(MARK, mark).stderr(Stdio::piped());
         let mut client = Running::start(&mut command);
         assert_eq!(client.line().trim(), "up", "{self:?}: {}", said(&mut client));
@@ -93,13 +90,13 @@ impl Session {
                 client.signal(Signal::SIGHUP);
             }
             End::OutputClosed => client.close_output(),
-            End::Cut => cable.unwrap().cut(),
+            End::Cut => link.unwrap().0.cut(),
             End::Revoked => drop(host.run("kw-peers", ["deny", &guest.key()]).succeeds()),
         }
         let words = said(&mut client);
         assert_eq!(client.child.wait().unwrap().code(), expected, "{self:?}: {words}");
         if self.end == End::Revoked {
-            assert!(words.contains("refused"), "{words}");
+            assert!(words.contains("it is no longer allowed"), "{words}");
             host.run("kw-peers", ["allow", &guest.key(), "shell"]).succeeds();
         }
     }

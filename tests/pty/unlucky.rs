@@ -1,7 +1,7 @@
 //! Bad luck and bad company: a host that dies in the midst of it, readers that never read, and memory that must not grow.
 
-use super::cable::Cable;
 use super::{Pair, eventually, is_alive, random};
+use crate::link::{Link, Quality};
 use crate::sandbox::{Done, Running, User};
 use keywire::key::{KeyPair, SecretKey};
 use keywire::store::Store;
@@ -174,9 +174,9 @@ fn a_client_that_is_stopped_for_too_long_loses_its_session_and_is_told() {
 fn a_network_that_dies_in_the_midst_of_a_flood_in_both_directions_ends_everything() {
     let pair = Pair::with(&["--keepalive", "1"]);
     for silent in [false, true] {
-        let cable = Cable::to(&pair.address);
+        let (link, address) = Link::to_peer(&pair.address, Quality::NEAR);
         let mut client = pair.guest.command("kw-pty");
-        client.args(["--keepalive", "1", &cable.address, "echo $$; exec cat"]).stderr(Stdio::null());
+        client.args(["--keepalive", "1", &address, "echo $$; exec cat"]).stderr(Stdio::null());
         let mut client = Running::start(&mut client);
         let pid = client.line().parse().unwrap();
         let mut stdin = client.child.stdin.take().unwrap();
@@ -185,9 +185,9 @@ fn a_network_that_dies_in_the_midst_of_a_flood_in_both_directions_ends_everythin
             client.line();
         }
         if silent {
-            cable.hold(true);
+            link.die();
         } else {
-            cable.cut();
+            link.cut();
         }
         let (status, _) = client.finish();
         assert_eq!(status.code(), Some(255));

@@ -1,7 +1,7 @@
 //! A terminal's rows: sizes that nobody expects, keys that stop and go on, and ways out when nothing else works.
 
 use super::{Screen, size};
-use crate::pty::cable::Cable;
+use crate::link::{Link, Quality};
 use crate::pty::{Pair, eventually, is_alive, random};
 use crate::sandbox::{Dir, Done, binary};
 use std::time::Duration;
@@ -43,12 +43,10 @@ fn a_size_that_no_screen_has_is_cut_to_one_that_programs_can_bear() {
 #[test]
 fn a_size_that_changes_while_the_host_is_dialed_reaches_the_program() {
     let pair = Pair::new();
-    let cable = Cable::to(&pair.address);
-    cable.hold(true);
+    let (_link, address) = Link::to_peer(&pair.address, Quality::distant(Duration::from_millis(400)));
     let command = "until [ \"$(stty size)\" = '44 111' ]; do :; done; echo now-$((6*7))";
-    let mut screen = Screen::new(&pair.guest, &["-t", &cable.address, command]);
+    let mut screen = Screen::new(&pair.guest, &["-t", &address, command]);
     screen.master.resize(size(44, 111)).unwrap();
-    cable.hold(false);
     screen.expect("now-42\r\n");
 }
 
@@ -71,10 +69,10 @@ fn of_two_hundred_sizes_during_a_flood_the_last_one_wins() {
 #[test]
 fn a_tilde_and_a_dot_leave_though_the_network_is_dead() {
     let pair = Pair::new();
-    let cable = Cable::to(&pair.address);
-    let mut screen = Screen::new(&pair.guest, &["-t", &cable.address, "PS1='$ ' exec /bin/sh -i"]);
+    let (link, address) = Link::to_peer(&pair.address, Quality::NEAR);
+    let mut screen = Screen::new(&pair.guest, &["-t", &address, "PS1='$ ' exec /bin/sh -i"]);
     screen.expect("$ ");
-    cable.hold(true);
+    link.die();
     screen.type_keys("into the void\r~.");
     assert_eq!(screen.ends(), 255);
     assert!(!screen.is_raw());
