@@ -69,12 +69,21 @@ impl Screen {
     fn expect(&mut self, text: &str) -> String {
         let deadline = Instant::now() + Duration::from_secs(20);
         let mut seen = self.seen.0.lock().unwrap();
+        // A flood is long, and is not to be searched again from its beginning.
+        let mut from = 0;
         loop {
-            if let Some(at) = seen.windows(text.len()).position(|window| window == text.as_bytes()) {
-                return String::from_utf8_lossy(&seen.drain(..at + text.len()).collect::<Vec<_>>()).into_owned();
+            let found = seen[from..].windows(text.len()).position(|window| window == text.as_bytes());
+            if let Some(at) = found {
+                return String::from_utf8_lossy(&seen.drain(..from + at + text.len()).collect::<Vec<_>>()).into_owned();
             }
+            from = (seen.len() + 1).saturating_sub(text.len()).max(from);
             let left = deadline.saturating_duration_since(Instant::now());
-            assert!(!left.is_zero(), "{text:?} is not in {:?}", String::from_utf8_lossy(&seen));
+            if left.is_zero() {
+                let last = seen.len().saturating_sub(2000);
+                let last = String::from_utf8_lossy(&seen[last..]).into_owned();
+                drop(seen);
+                panic!("{text:?} is not in what was shown, which ends with {last:?}");
+            }
             seen = self.seen.1.wait_timeout(seen, left).unwrap().0;
         }
     }

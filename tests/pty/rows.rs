@@ -139,7 +139,9 @@ fn an_interrupt_ends_a_command_that_does_not_catch_it_with_130() {
 #[test]
 fn a_second_interrupt_leaves_a_command_that_ignores_the_first() {
     let pair = Pair::new();
-    let (mut client, pid) = pair.start_via(&pair.address, &[], "trap 'echo no' INT; while :; do sleep 0.05; done");
+    let (mut client, pid) =
+        pair.start_via(&pair.address, &[], "trap 'echo no' INT; echo up; while :; do sleep 0.05; done");
+    assert_eq!(client.line(), "up");
     client.signal(Signal::SIGINT);
     assert_eq!(client.line(), "no");
     client.signal(Signal::SIGINT);
@@ -229,21 +231,11 @@ fn a_loop_that_reads_a_list_keeps_it_with_n_and_loses_it_without() {
 }
 
 #[test]
-fn a_command_line_just_within_the_limit_works_and_a_longer_one_is_refused_here() {
-    let pair = Pair::new();
-    let done = pair.run(&format!(": {}; echo whole", "x".repeat(15_000))).succeeds();
-    assert_eq!(done.stdout, "whole\n");
-    pair.run(&format!(": {}", "x".repeat(17_000))).fails(255, "the command is too long");
-}
-
-#[test]
 fn an_empty_command_is_a_login_shell() {
     let pair = Pair::new();
-    for words in [&["", ""][..], &[""]] {
-        let mut client = pair.guest.command("kw-pty");
-        let done = Done::with(client.arg(&pair.address).args(words), b"echo \"<$0>\"\n");
-        assert!(done.stdout.contains("<-"), "{done:?}");
-    }
+    let mut client = pair.guest.command("kw-pty");
+    let done = Done::with(client.args([&pair.address, ""]), b"echo \"<$0>\"\n");
+    assert!(done.stdout.contains("<-"), "{done:?}");
 }
 
 #[test]
