@@ -2,19 +2,15 @@
 
 use crate::command::Running;
 use keywire::error::{Error, Result, reason};
+use keywire::patient::Patient;
 use keywire::sys;
-use nix::fcntl::{FcntlArg, fcntl};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::fs::File;
-use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-
-/// Room asked for in a pipe, in bytes: fewer changes between two processes.
-const PIPE_ROOM: i32 = 1 << 20;
 
 /// How often a write to a TCP connection that is not read looks whether there is still a reason to wait.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -65,8 +61,7 @@ impl Local {
     /// Standard input, unless there is to be none, and standard output.
     pub(crate) fn stdio(no_stdin: bool) -> Result<Self> {
         let told = |cause: io::Error| Error::state(format!("cannot use standard input and output: {}", reason(&cause)));
-        let own = |stream: &dyn AsFd| stream.as_fd().try_clone_to_owned().map(Patient::new);
-        let (stdin, stdout) = (own(&io::stdin()).map_err(told)?, own(&io::stdout()).map_err(told)?);
+        let (stdin, stdout) = (Patient::of(&io::stdin()).map_err(told)?, Patient::of(&io::stdout()).map_err(told)?);
         // Whoever reads standard output sees its end when ours is dropped, and not only when this process ends.
         let nothing = File::options().write(true).open("/dev/null").map_err(told)?;
         nix::unistd::dup2(nothing.as_raw_fd(), io::stdout().as_raw_fd()).map_err(|cause| told(cause.into()))?;
@@ -140,66 +135,6 @@ impl End {
                 }
             }
         }
-    }
-}
-
-/// A pipe, file or terminal. Whoever shares it with us may have made it non-blocking: then we wait here.
-struct Patient(File);
-
-impl Patient {
-    fn new(stream: OwnedFd) -> Self {
-        // What is no pipe, or may have no more room, works as it is.
-        let _ = fcntl(stream.as_raw_fd(), FcntlArg::F_SETPIPE_SZ(PIPE_ROOM));
-        Patient(File::from(stream))
-    }
-
-    fn wait(&self, what: PollFlags) -> io::Result<()> {
-        poll(&mut [PollFd::new(self.0.as_fd(), what)], PollTimeout::NONE)?;
-        Ok(())
-    }
-}
-
-impl Read for Patient {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        loop {
-            match self.0.read(into) {
-                Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => self.wait(PollFlags::POLLIN)?,
-                done => return done,
-            }
-        }
-    }
-
-    fn read_vectored(&mut self, into: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        loop {
-            match self.0.read_vectored(into) {
-                Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => self.wait(PollFlags::POLLIN)?,
-                done => return done,
-            }
-        }
-    }
-}
-
-impl Write for Patient {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        loop {
-            match self.0.write(bytes) {
-                Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => self.wait(PollFlags::POLLOUT)?,
-                done => return done,
-            }
-        }
-    }
-
-    fn write_vectored(&mut self, bytes: &[IoSlice<'_>]) -> io::Result<usize> {
-        loop {
-            match self.0.write_vectored(bytes) {
-                Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => self.wait(PollFlags::POLLOUT)?,
-                done => return done,
-            }
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 
