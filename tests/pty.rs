@@ -8,6 +8,7 @@ mod line;
 mod rights;
 mod rows;
 mod seeded;
+mod streams;
 mod unlucky;
 
 use crate::sandbox::{Done, Running, User};

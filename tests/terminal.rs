@@ -166,6 +166,54 @@ fn a_flood_stops_at_ctrl_c() {
     screen.expect("42\r\n");
 }
 
+/// Waits until more waits in the terminal than it can show, since nobody reads it.
+fn is_stuck(screen: &Screen) {
+    let terminal = borrow(screen.master.as_raw_fd().unwrap());
+    eventually("the terminal is full", || keywire::sys::readable_now(&terminal).unwrap() > 4000);
+}
+
+#[test]
+fn a_screen_that_takes_no_more_keeps_nobody_from_leaving() {
+    let pair = Pair::new();
+    let mut screen = Screen::shell(&pair);
+    let seen = screen.seen.clone();
+    // Whoever reads waits for us.
+    let held = seen.0.lock().unwrap();
+    screen.type_keys("yes\r");
+    is_stuck(&screen);
+    screen.type_keys("\r~.");
+    assert_eq!(screen.ends(), 255);
+    drop(held);
+    assert!(!screen.is_raw());
+}
+
+#[test]
+fn what_waits_for_a_slow_screen_is_shown_before_the_end() {
+    let pair = Pair::new();
+    let mut screen = Screen::new(&pair.guest, &["-tt", &pair.address, "echo up; read go; seq 1 30000; exit 5"]);
+    screen.expect("up");
+    let seen = screen.seen.clone();
+    let held = seen.0.lock().unwrap();
+    screen.type_keys("\r");
+    is_stuck(&screen);
+    drop(held);
+    let shown = screen.expect("\r\n30000\r\n");
+    let lines: Vec<String> = (1..=30_000).map(|number| number.to_string()).collect();
+    assert_eq!(shown.lines().skip_while(|line| *line != "1").collect::<Vec<_>>(), lines);
+    assert_eq!(screen.ends(), 5);
+}
+
+#[test]
+fn the_terminal_stays_blocking_for_everyone_else() {
+    let pair = Pair::new();
+    let screen = Screen::shell(&pair);
+    for stream in 0..3 {
+        let info = std::fs::read_to_string(format!("/proc/{}/fdinfo/{stream}", screen.pid())).unwrap();
+        let flags = info.lines().find_map(|line| line.strip_prefix("flags:")).unwrap().trim();
+        assert_eq!(i32::from_str_radix(flags, 8).unwrap() & nix::libc::O_NONBLOCK, 0, "{stream}: {info}");
+    }
+}
+
 #[test]
 fn on_a_slow_distant_link_little_is_shown_after_ctrl_c() {
     let pair = Pair::new();

@@ -4,7 +4,7 @@ use crate::escape::{Escapes, Typed};
 use crate::plan::Plan;
 use crate::screen::Watch;
 use crate::signals::{Signalled, Signals};
-use crate::streams::{Outputs, Written, read_stdin};
+use crate::streams::{Outputs, Source, Written};
 use crate::timing::{EvenTimes, TYPED};
 use keywire::cli;
 use keywire::conn::{Connection, Receiver, Sender};
@@ -15,7 +15,6 @@ use keywire::term::{RawMode, WindowSize, sanitize_line};
 use std::io;
 use std::process::ExitCode;
 use std::time::Duration;
-use tokio::sync::mpsc;
 
 const ESCAPES: &str = "\r\n\
     ~.   leave: the host ends what runs there\r\n\
@@ -101,7 +100,7 @@ struct Window {
 
 /// Standard input on its way to the host.
 struct Input {
-    pieces: Option<mpsc::Receiver<Vec<u8>>>,
+    source: Option<Source>,
     escapes: Escapes,
     waiting: Vec<u8>,
     ended: bool,
@@ -114,8 +113,8 @@ impl Client {
         let told = |cause: io::Error| Error::state(format!("cannot use standard input and output: {}", reason(&cause)));
         let (window, grant_after) = (plan.request.window(), plan.request.grant_after());
         let escape = plan.escape.filter(|_| plan.raw.is_some());
-        let pieces = if plan.read_stdin { Some(read_stdin().map_err(told)?) } else { None };
-        let input = Input { pieces, escapes: Escapes::new(escape), waiting: Vec::new(), ended: false, credit: window };
+        let source = if plan.read_stdin { Some(Source::stdin().map_err(told)?) } else { None };
+        let input = Input { source, escapes: Escapes::new(escape), waiting: Vec::new(), ended: false, credit: window };
         let outputs = Outputs::new().map_err(told)?;
         if let Some(raw) = &plan.raw {
             raw.enter().map_err(told)?;
@@ -148,7 +147,7 @@ impl Client {
             // It may have got another size while the host was dialed.
             self.signalled(Signalled::Resized)?;
         }
-        if self.input.pieces.is_none() {
+        if self.input.source.is_none() {
             self.end_of_input()?;
         }
         let left = self.serve(&mut signals).await;
@@ -167,13 +166,38 @@ impl Client {
 
     async fn serve(&mut self, signals: &mut Signals) -> Result<Left> {
         let mut exit = None;
+        let mut can_send = true;
         loop {
             if self.outputs.is_done()
                 && let Some(exit) = exit.take()
             {
                 return Ok(Left::Exit(exit));
             }
+            // What goes out comes first, and keys before the screen: neither can keep the rest waiting for long, since credit
+            // bounds them.
             tokio::select! {
+                biased;
+                // A host that is gone may have said how the command ended, and that is still to be read.
+                driven = self.sender.drive(), if can_send && exit.is_none() => can_send = driven.is_ok(),
+                signal = signals.next() => {
+                    if let Some(left) = self.signalled(signal)? {
+                        return Ok(left);
+                    }
+                }
+                () = even_time(&mut self.times), if exit.is_none() => self.send_at_even_time()?,
+                piece = self.input.next(), if exit.is_none() && self.sender.pending() < MOST_PENDING => {
+                    if let Some(left) = self.typed(piece)? {
+                        return Ok(left);
+                    }
+                }
+                written = self.outputs.written() => match written {
+                    Written::Bytes(stream, count) => self.grant(stream, count)?,
+                    Written::Failed(_, cause) if cause.kind() == io::ErrorKind::BrokenPipe => return Ok(Left::OutputClosed),
+                    Written::Failed(stream, cause) => {
+                        let stream = if stream == Stream::Stdout { "output" } else { "error" };
+                        return Err(Error::state(format!("cannot write to standard {stream}: {}", reason(&cause))));
+                    }
+                },
                 record = self.receiver.recv(), if exit.is_none() => {
                     let record = record?.ok_or_else(|| Error::network("the host closed without saying how the command ended"))?;
                     match FromHost::decode(&record)? {
@@ -194,27 +218,6 @@ impl Client {
                         FromHost::Pad(_) => {}
                     }
                 }
-                written = self.outputs.written() => match written {
-                    Written::Bytes(stream, count) => self.grant(stream, count)?,
-                    Written::Failed(_, cause) if cause.kind() == io::ErrorKind::BrokenPipe => return Ok(Left::OutputClosed),
-                    Written::Failed(stream, cause) => {
-                        let stream = if stream == Stream::Stdout { "output" } else { "error" };
-                        return Err(Error::state(format!("cannot write to standard {stream}: {}", reason(&cause))));
-                    }
-                },
-                piece = self.input.next(), if exit.is_none() && self.sender.pending() < MOST_PENDING => {
-                    if let Some(left) = self.typed(piece)? {
-                        return Ok(left);
-                    }
-                }
-                signal = signals.next() => {
-                    if let Some(left) = self.signalled(signal)? {
-                        return Ok(left);
-                    }
-                }
-                () = even_time(&mut self.times), if exit.is_none() => self.send_at_even_time()?,
-                // The host may be gone once it has said how the command ended.
-                driven = self.sender.drive(), if exit.is_none() => driven?,
             }
             // What is typed waits for its time; the end and a whole text do not.
             if self.times.is_none() || self.input.ended || self.input.waiting.len() > TYPED {
@@ -247,7 +250,7 @@ impl Client {
     /// Standard input goes on, or ends.
     fn typed(&mut self, piece: Option<Vec<u8>>) -> Result<Option<Left>> {
         let Some(piece) = piece else {
-            self.input.pieces = None;
+            self.input.source = None;
             self.end_of_input()?;
             return Ok(None);
         };
@@ -343,8 +346,8 @@ fn push(sender: &mut Sender, message: &FromDialer<'_>) -> Result<()> {
 impl Input {
     /// The next piece of standard input, once there is credit for it; `None` at its end.
     async fn next(&mut self) -> Option<Vec<u8>> {
-        match &mut self.pieces {
-            Some(pieces) if self.waiting.is_empty() => pieces.recv().await,
+        match &mut self.source {
+            Some(source) if self.waiting.is_empty() => source.next().await,
             _ => std::future::pending().await,
         }
     }
