@@ -22,6 +22,7 @@ mod pipe;
 mod protocol;
 mod pty;
 mod sandbox;
+mod screen;
 mod sftp;
 mod state;
 mod terminal;
