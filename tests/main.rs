@@ -9,6 +9,7 @@
     unreachable_pub
 )]
 
+mod dropin;
 mod hostile;
 mod keygen;
 mod layers;
