@@ -10,6 +10,7 @@ mod names;
 mod parallel;
 mod pipes;
 mod rights;
+mod rsync;
 
 mod scp;
 mod sftp;
