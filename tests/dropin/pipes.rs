@@ -8,7 +8,7 @@ fn tar_carries_a_tree_there_and_back_through_pipes() {
     let Some(site) = Site::with(&["tar"]) else { return };
     sample_with_links(&site.here("tree"));
     site.shell(
-        "tar c tree | kw-pty box \"tar x -C $there\" && mkdir back && kw-pty box tar c -C $there tree | tar x -C back",
+        "tar c tree | kw-pty box \"tar xp -C $there\" && mkdir back && kw-pty box tar c -C $there tree | tar xp -C back",
     )
     .succeeds();
     let original = tree(&site.here("tree"));
