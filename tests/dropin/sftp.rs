@@ -20,7 +20,7 @@ fn sftp_does_in_a_batch_all_that_it_does_over_ssh() {
     let Some(site) = Site::with(&["sftp"]) else { return };
     sample(&site.here("tree"));
     let batch = format!(
-        "cd {}\nput -r -p tree\nput tree/plain one\nget -p one one\nget -r -p tree back\nls -1 tree\nls\n\
+        "cd {}\nput -r -p tree\nput tree/plain one\nget -p one one\nget -r -p tree back\nls -1 tree\nls\nls -l tree\nls -ln tree\n\
          rename one two\nln two three\nsymlink two four\nchmod 640 two\nmkdir folder\nput tree/plain folder\n\
          mkdir empty\nrmdir empty\nrm three\n-rm missing\n-mkdir folder\n-get missing\nls -1 folder\npwd\n",
         site.there("").display()
