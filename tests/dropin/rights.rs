@@ -53,8 +53,11 @@ fn a_key_that_may_only_read_gets_files_and_changes_none() {
         assert!(done.stderr.contains("host refused this key"), "{refused:?}: {done:?}");
     }
     // Both run a command on the host.
-    assert_ne!(site.run("rsync", ["-e", "kw-pty", &site.at("tree/plain"), "."]).code(), 0);
-    assert_ne!(site.run("scp", ["-O", "-S", "kw-pty", &site.at("tree/plain"), "."]).code(), 0);
+    for refused in [&["rsync", "-e"][..], &["scp", "-O", "-S"]] {
+        let from = site.at("tree/plain");
+        let done = site.run(refused[0], [&refused[1..], &["kw-pty", &from, "."]].concat());
+        assert!(!done.status.success() && done.stderr.contains("without the right 'exec'"), "{refused:?}: {done:?}");
+    }
     assert_eq!(tree(&site.there("")), before);
 }
 
