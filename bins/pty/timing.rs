@@ -55,21 +55,3 @@ impl EvenTimes {
         self.ticks.tick().await;
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn one_key_is_followed_by_a_second_of_even_times_and_then_by_nothing() {
-        let mut times = EvenTimes::new();
-        times.typed().unwrap();
-        let start = Instant::now();
-        let mut seen = Vec::new();
-        while tokio::time::timeout(Duration::from_secs(10), times.next()).await.is_ok() {
-            seen.push(start.elapsed());
-        }
-        assert!((50..=151).contains(&seen.len()), "{}", seen.len());
-        assert!(seen.windows(2).all(|pair| pair[1] - pair[0] == INTERVAL), "{seen:?}");
-    }
-}
