@@ -18,9 +18,10 @@ use std::time::{Duration, Instant};
 
 /// A host that lets one guest in, and the guest.
 pub struct Pair {
+    /// It ends before its folder goes, and does not write it anew.
+    pub daemon: Running,
     pub host: User,
     pub guest: User,
-    pub daemon: Running,
     pub address: String,
 }
 
@@ -35,7 +36,7 @@ impl Pair {
         command.args(["--listen", "127.0.0.1:0", "--allow", &guest.key()]).args(options).stderr(Stdio::null());
         let mut daemon = Running::start(&mut command);
         let address = daemon.address();
-        Pair { host, guest, daemon, address }
+        Pair { daemon, host, guest, address }
     }
 
     /// Runs a command on the host.

@@ -7,9 +7,10 @@ use std::process::{Command, Stdio};
 
 /// A host whose allowlist has a rule for the guest.
 struct Ruled {
+    /// It ends before its folder goes, and does not write it anew.
+    daemon: Running,
     host: User,
     guest: User,
-    daemon: Running,
     address: String,
 }
 
@@ -26,7 +27,7 @@ impl Ruled {
         let mut daemon =
             Running::start(host.command("kw-ptyd").args(["--listen", "127.0.0.1:0"]).args(options).stderr(log));
         let address = daemon.address();
-        Ruled { host, guest, daemon, address }
+        Ruled { daemon, host, guest, address }
     }
 
     /// Starts a command that says its process and waits.
