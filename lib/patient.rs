@@ -10,6 +10,11 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 /// Room asked for in a pipe, in bytes: fewer changes between two processes.
 const PIPE_ROOM: i32 = 1 << 20;
 
+/// Asks for more room in a pipe. What is no pipe, or may have no more, works as it is.
+pub fn widen(pipe: &impl AsFd) {
+    let _ = fcntl(pipe.as_fd().as_raw_fd(), FcntlArg::F_SETPIPE_SZ(PIPE_ROOM));
+}
+
 /// A pipe, socket, file or terminal. Where it does not wait, we wait here.
 #[derive(Debug)]
 pub struct Patient(File);
@@ -18,8 +23,7 @@ impl Patient {
     /// Takes a descriptor, and asks for more room if it is a pipe.
     #[must_use]
     pub fn new(stream: OwnedFd) -> Self {
-        // What is no pipe, or may have no more room, works as it is.
-        let _ = fcntl(stream.as_raw_fd(), FcntlArg::F_SETPIPE_SZ(PIPE_ROOM));
+        widen(&stream);
         Patient(File::from(stream))
     }
 
@@ -65,5 +69,45 @@ impl Write for Patient {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::net::UnixStream;
+
+    /// One end, and a patient other one that does not wait by itself.
+    fn ends() -> (UnixStream, Patient) {
+        let (other, stream) = UnixStream::pair().unwrap();
+        stream.set_nonblocking(true).unwrap();
+        (other, Patient::new(stream.into()))
+    }
+
+    #[test]
+    fn what_is_empty_for_a_moment_is_waited_for() {
+        let (mut other, mut patient) = ends();
+        let reading = std::thread::spawn(move || {
+            let mut came = Vec::new();
+            patient.read_to_end(&mut came).map(|_| came)
+        });
+        for _ in 0..100 {
+            other.write_all(b"a").unwrap();
+            std::thread::yield_now();
+        }
+        drop(other);
+        assert_eq!(reading.join().unwrap().unwrap(), [b'a'; 100]);
+    }
+
+    #[test]
+    fn what_is_full_for_a_moment_is_waited_for() {
+        let (mut other, mut patient) = ends();
+        let writing = std::thread::spawn(move || patient.write_all(&[7; 1 << 22]));
+        while crate::sys::readable_now(&other).unwrap() < 10_000 {
+            std::thread::yield_now();
+        }
+        let mut came = Vec::new();
+        other.read_to_end(&mut came).unwrap();
+        assert!(writing.join().unwrap().is_ok() && came == [7; 1 << 22]);
     }
 }

@@ -218,7 +218,11 @@ pub fn duplicate(fd: RawFd) -> io::Result<OwnedFd> {
 
 /// A descriptor that can be waited for, such as the master side of a terminal.
 #[derive(Debug)]
-pub struct AsyncFile(AsyncFd<OwnedFd>);
+pub struct AsyncFile {
+    fd: AsyncFd<OwnedFd>,
+    /// Whether it is a socket that waits unless each call says that it must not.
+    waits: bool,
+}
 
 impl AsyncFile {
     /// Takes `fd` and makes it non-blocking. Needs a running tokio runtime.
@@ -229,8 +233,22 @@ impl AsyncFile {
         use nix::fcntl::{FcntlArg, OFlag, fcntl};
         let flags = OFlag::from_bits_retain(fcntl(fd.as_raw_fd(), FcntlArg::F_GETFL)?);
         fcntl(fd.as_raw_fd(), FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
+        Self::register(fd, false)
+    }
+
+    /// Takes a socket that others use too, and leaves its mode, which is theirs as well, as it is. Needs a running tokio
+    /// runtime.
+    ///
+    /// # Errors
+    /// There are no more descriptors to wait for.
+    pub fn shared_socket(fd: OwnedFd) -> io::Result<Self> {
+        Self::register(fd, true)
+    }
+
+    fn register(fd: OwnedFd, waits: bool) -> io::Result<Self> {
         // SAFETY: the AsyncFd owns the descriptor, so it stays open for as long as it is registered.
-        unsafe { AsyncFd::register(fd) }.map(AsyncFile).map_err(io::Error::from)
+        let fd = unsafe { AsyncFd::register(fd) }?;
+        Ok(AsyncFile { fd, waits })
     }
 
     /// Waits until there may be something to read, or the end.
@@ -238,7 +256,7 @@ impl AsyncFile {
     /// # Errors
     /// The runtime is gone.
     pub async fn readable(&self) -> io::Result<()> {
-        self.0.readable().await.map(drop)
+        self.fd.readable().await.map(drop)
     }
 
     /// Reads at most `most` bytes that are there and hands them to `take`; no bytes are the end. While nothing is there it
@@ -252,7 +270,10 @@ impl AsyncFile {
         }
         ROOM.with_borrow_mut(|room| {
             let room = room.get_mut(..most.min(ROOM_LEN)).unwrap_or_default();
-            let count = self.0.try_io(Interest::READABLE, |fd| Ok(nix::unistd::read(fd.as_raw_fd(), room)?))?;
+            let count = self.fd.try_io(Interest::READABLE, |fd| match self.waits {
+                false => Ok(nix::unistd::read(fd.as_raw_fd(), room)?),
+                true => receive_now(fd, room),
+            })?;
             Ok(take(room.get(..count).unwrap_or_default()))
         })
     }
@@ -262,7 +283,7 @@ impl AsyncFile {
     /// # Errors
     /// The runtime is gone.
     pub async fn writable(&self) -> io::Result<()> {
-        self.0.writable().await.map(drop)
+        self.fd.writable().await.map(drop)
     }
 
     /// Writes what fits.
@@ -270,12 +291,31 @@ impl AsyncFile {
     /// # Errors
     /// `WouldBlock` when nothing fits, and those of write(2).
     pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.try_io(Interest::WRITABLE, |fd| Ok(nix::unistd::write(fd, bytes)?))
+        self.fd.try_io(Interest::WRITABLE, |fd| match self.waits {
+            false => Ok(nix::unistd::write(fd, bytes)?),
+            true => send_now(fd, bytes),
+        })
     }
+}
+
+/// Reads what has come on a socket, without waiting.
+fn receive_now(socket: &OwnedFd, room: &mut [u8]) -> io::Result<usize> {
+    let flags = nix::libc::MSG_DONTWAIT;
+    // SAFETY: recv writes into the room it is given, and at most its length.
+    let count = unsafe { nix::libc::recv(socket.as_raw_fd(), room.as_mut_ptr().cast(), room.len(), flags) };
+    usize::try_from(count).map_err(|_| io::Error::last_os_error())
+}
+
+/// Writes what fits into a socket, without waiting.
+fn send_now(socket: &OwnedFd, bytes: &[u8]) -> io::Result<usize> {
+    let flags = nix::libc::MSG_DONTWAIT | nix::libc::MSG_NOSIGNAL;
+    // SAFETY: send reads the bytes it is given, and at most their length.
+    let count = unsafe { nix::libc::send(socket.as_raw_fd(), bytes.as_ptr().cast(), bytes.len(), flags) };
+    usize::try_from(count).map_err(|_| io::Error::last_os_error())
 }
 
 impl AsFd for AsyncFile {
     fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
-        self.0.get_ref().as_fd()
+        self.fd.get_ref().as_fd()
     }
 }

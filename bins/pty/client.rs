@@ -257,8 +257,10 @@ impl Client {
         if let Some(times) = &mut self.times {
             times.typed()?;
         }
-        for typed in self.input.escapes.typed(&piece) {
+        for typed in self.input.escapes.typed(piece) {
             match typed {
+                // The usual case, without a copy.
+                Typed::Send(bytes) if self.input.waiting.is_empty() => self.input.waiting = bytes,
                 Typed::Send(bytes) => self.input.waiting.extend(bytes),
                 Typed::Leave => return Ok(Some(Left::Early(255))),
                 Typed::Help => self.outputs.write(Stream::Stderr, ESCAPES.as_bytes()),

@@ -35,11 +35,11 @@ impl Escapes {
     }
 
     /// Goes on with what was typed next.
-    pub(crate) fn typed(&mut self, bytes: &[u8]) -> Vec<Typed> {
-        let Some(escape) = self.character else { return vec![Typed::Send(bytes.to_vec())] };
+    pub(crate) fn typed(&mut self, bytes: Vec<u8>) -> Vec<Typed> {
+        let Some(escape) = self.character else { return vec![Typed::Send(bytes)] };
         let mut found = Vec::new();
         let mut plain = Vec::with_capacity(bytes.len());
-        for byte in bytes.iter().copied() {
+        for byte in bytes {
             let special = match (self.place, byte) {
                 (Place::LineStart, byte) if byte == escape => {
                     self.place = Place::Escaped;
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     fn sent(escapes: &mut Escapes, text: &str) -> Vec<Typed> {
-        escapes.typed(text.as_bytes())
+        escapes.typed(text.as_bytes().to_vec())
     }
 
     #[test]

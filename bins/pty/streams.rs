@@ -1,18 +1,18 @@
 //! Standard input, output and error.
 //!
-//! A terminal is read and written where the session is served: a key would feel every thread between it and the
-//! connection. Everything else has a thread of its own, since a file cannot be waited for, and what others made blocking
-//! must stay so. Either way whichever is stuck holds up no other, nor the connection.
+//! Terminals, pipes and sockets are read and written where the session is served: a key would feel every thread between it
+//! and the connection, and so would a program that asks and waits for the answer. Everything else has a thread of its own.
+//! Either way whichever is stuck holds up no other, nor the connection.
 
-use keywire::patient::Patient;
+use keywire::patient::{Patient, widen};
 use keywire::proto::pty::Stream;
 use keywire::sys::AsyncFile;
 use nix::libc::{O_NOCTTY, O_NONBLOCK};
 use std::collections::VecDeque;
-use std::fs::File;
-use std::io::{self, Read, Write};
-use std::os::fd::AsFd;
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::{File, OpenOptions};
+use std::io::{self, IsTerminal, Read, Write};
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc as channel;
 
@@ -28,39 +28,49 @@ const ONE_WRITE: usize = 256 << 10;
 /// Pieces of room that are kept: one is filled while the other is written.
 const SPARE: usize = 2;
 
-/// The terminal on `stream`, opened anew by its name: what is non-blocking here stays as it is for everyone else who has
-/// it open. `None` if it is none, or may not be opened, as after a change of user.
-fn terminal(stream: &impl AsFd) -> Option<AsyncFile> {
-    let name = nix::unistd::ttyname(stream).ok()?;
-    let file = File::options().read(true).write(true).custom_flags(O_NOCTTY | O_NONBLOCK).open(name).ok()?;
+/// What is on `stream`, to be read or written without waiting; everyone else who has it may still wait for it. A terminal
+/// or pipe is opened once more, with `options`. `None` if it can only be waited for by a thread: a file, a device, or what
+/// may not be opened once more, as after a change of user.
+fn direct(stream: &impl AsFd, options: &mut OpenOptions) -> Option<AsyncFile> {
+    let stream = File::from(stream.as_fd().try_clone_to_owned().ok()?);
+    let kind = stream.metadata().ok()?.file_type();
+    if kind.is_socket() {
+        return AsyncFile::shared_socket(stream.into()).ok();
+    }
+    if !kind.is_fifo() && !stream.is_terminal() {
+        return None;
+    }
+    let path = format!("/proc/self/fd/{}", stream.as_raw_fd());
+    let file = options.custom_flags(O_NOCTTY | O_NONBLOCK).open(path).ok()?;
+    widen(&file);
     AsyncFile::new(file.into()).ok()
 }
 
 /// Standard input.
 pub(crate) enum Source {
-    Terminal(AsyncFile),
+    Direct(AsyncFile),
     Thread(channel::Receiver<Vec<u8>>),
 }
 
 impl Source {
     pub(crate) fn stdin() -> io::Result<Self> {
         let stdin = io::stdin();
-        match terminal(&stdin) {
-            Some(terminal) => Ok(Source::Terminal(terminal)),
+        match direct(&stdin, File::options().read(true)) {
+            Some(file) => Ok(Source::Direct(file)),
             None => Ok(Source::Thread(read(Patient::of(&stdin)?))),
         }
     }
 
     /// The next piece; `None` at the end. Losing the future loses no byte.
     pub(crate) async fn next(&mut self) -> Option<Vec<u8>> {
-        let terminal = match self {
-            Source::Terminal(terminal) => terminal,
+        let file = match self {
+            Source::Direct(file) => file,
             Source::Thread(pieces) => return pieces.recv().await,
         };
         loop {
             // A terminal that is gone has no more to say.
-            terminal.readable().await.ok()?;
-            match terminal.try_read(PIECE, <[u8]>::to_vec) {
+            file.readable().await.ok()?;
+            match file.try_read(PIECE, <[u8]>::to_vec) {
                 Ok(piece) => return Some(piece).filter(|piece| !piece.is_empty()),
                 Err(cause) if matches!(cause.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
                 Err(_) => return None,
@@ -108,7 +118,7 @@ pub(crate) struct Outputs {
 }
 
 enum Sink {
-    Terminal(Screen),
+    Direct(Direct),
     Thread(Arc<Line>),
 }
 
@@ -128,10 +138,7 @@ impl Outputs {
         };
         self.waiting += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         match sink {
-            Sink::Terminal(screen) => {
-                screen.waiting.extend(bytes);
-                screen.pump();
-            }
+            Sink::Direct(direct) => direct.write(bytes),
             Sink::Thread(line) => line.hand_over(bytes),
         }
     }
@@ -158,8 +165,8 @@ impl Outputs {
 
 impl Sink {
     fn new(stream: Stream, out: &impl AsFd, tell: channel::UnboundedSender<Written>) -> io::Result<Self> {
-        match terminal(out) {
-            Some(file) => Ok(Sink::Terminal(Screen::new(file))),
+        match direct(out, File::options().write(true)) {
+            Some(file) => Ok(Sink::Direct(Direct::new(file))),
             None => Ok(Sink::Thread(Line::start(stream, Patient::of(out)?, tell))),
         }
     }
@@ -167,14 +174,14 @@ impl Sink {
     /// Waits for something to be written by this side; a thread tells by itself.
     async fn written(&mut self, stream: Stream) -> Written {
         match self {
-            Sink::Terminal(screen) => screen.written(stream).await,
+            Sink::Direct(direct) => direct.written(stream).await,
             Sink::Thread(_) => std::future::pending().await,
         }
     }
 }
 
-/// A terminal that is written to.
-struct Screen {
+/// What is written to without a thread.
+struct Direct {
     file: AsyncFile,
     /// What it has not taken yet.
     waiting: VecDeque<u8>,
@@ -184,24 +191,30 @@ struct Screen {
     failed: Option<io::Error>,
 }
 
-impl Screen {
+impl Direct {
     fn new(file: AsyncFile) -> Self {
-        Screen { file, waiting: VecDeque::new(), written: 0, failed: None }
+        Direct { file, waiting: VecDeque::new(), written: 0, failed: None }
     }
 
-    /// Writes what it takes now.
-    fn pump(&mut self) {
-        while self.failed.is_none() && !self.waiting.is_empty() {
-            match self.file.try_write(self.waiting.as_slices().0) {
-                Ok(count) => {
-                    self.waiting.drain(..count);
-                    self.written = self.written.saturating_add(u32::try_from(count).unwrap_or(u32::MAX));
-                }
+    /// Writes what it takes now, and keeps the rest.
+    fn write(&mut self, bytes: &[u8]) {
+        let now = if self.waiting.is_empty() { self.try_write(bytes) } else { 0 };
+        self.waiting.extend(bytes.get(now..).unwrap_or_default());
+    }
+
+    /// Writes what it takes of `bytes`.
+    fn try_write(&mut self, bytes: &[u8]) -> usize {
+        let mut done = 0;
+        while let Some(rest) = bytes.get(done..).filter(|rest| !rest.is_empty() && self.failed.is_none()) {
+            match self.file.try_write(rest) {
+                Ok(count) => done += count,
                 Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => break,
                 Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
                 Err(cause) => self.failed = Some(cause),
             }
         }
+        self.written = self.written.saturating_add(u32::try_from(done).unwrap_or(u32::MAX));
+        done
     }
 
     /// Waits for something to be written. Losing the future loses nothing.
@@ -216,7 +229,10 @@ impl Screen {
             if self.waiting.is_empty() || self.file.writable().await.is_err() {
                 return std::future::pending().await;
             }
-            self.pump();
+            let waiting = std::mem::take(&mut self.waiting);
+            let done = self.try_write(waiting.as_slices().0);
+            self.waiting = waiting;
+            self.waiting.drain(..done);
         }
     }
 }

@@ -65,6 +65,43 @@ fn a_non_blocking_output_that_is_full_for_a_moment_loses_nothing() {
 }
 
 #[test]
+fn a_stream_that_others_wait_for_stays_so() {
+    let pair = Pair::new();
+    let (mut input, theirs) = UnixStream::pair().unwrap();
+    let mut over_socket = pair.guest.command("kw-pty");
+    over_socket.args([&pair.address, "cat"]).stdin(OwnedFd::from(theirs)).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut over_socket = over_socket.spawn().unwrap();
+    input.write_all(b"up").unwrap();
+    over_socket.stdout.as_mut().unwrap().read_exact(&mut [0; 2]).unwrap();
+    let mut over_pipes = pair.start(&[], "echo up; cat");
+    assert_eq!(over_pipes.line(), "up");
+    for pid in [over_socket.id(), over_pipes.pid()] {
+        for stream in 0..3 {
+            let info = std::fs::read_to_string(format!("/proc/{pid}/fdinfo/{stream}")).unwrap();
+            let flags = info.lines().find_map(|line| line.strip_prefix("flags:")).unwrap().trim();
+            assert_eq!(i32::from_str_radix(flags, 8).unwrap() & nix::libc::O_NONBLOCK, 0, "{stream}: {info}");
+        }
+    }
+    drop(input);
+    assert_eq!(over_socket.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_file_and_a_device_are_streams_too() {
+    let pair = Pair::new();
+    let said = random(3_000_000);
+    let (from, to) = (pair.guest.file("from"), pair.guest.file("to"));
+    std::fs::write(&from, &said).unwrap();
+    std::fs::write(&to, b"before ").unwrap();
+    let mut command = pair.guest.command("kw-pty");
+    command.args([&pair.address, "cat; head -c 100000 /dev/zero >&2"]).stdin(std::fs::File::open(&from).unwrap());
+    command.stdout(std::fs::File::options().append(true).open(&to).unwrap());
+    command.stderr(std::fs::File::options().write(true).open("/dev/null").unwrap());
+    assert_eq!(command.status().unwrap().code(), Some(0));
+    assert!(std::fs::read(&to).unwrap() == [b"before ", &said[..]].concat());
+}
+
+#[test]
 fn how_a_command_ended_is_known_though_the_host_is_gone_before_it_is_read() {
     let (host, guest) = (KeyPair::generate().unwrap(), User::with_key());
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
