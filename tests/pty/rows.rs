@@ -6,6 +6,7 @@ use crate::sandbox::{Dir, Done, Running, User, binary};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::io::{Read, Write};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// Standard error of a client that has ended, whole.
@@ -286,6 +287,32 @@ fn a_rule_that_has_expired_lets_nobody_in() {
     let text = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, text.replace("2099-", "2019-")).unwrap();
     guest.run("kw-pty", [&address, "true"]).fails(255, "expired");
+}
+
+#[test]
+fn what_is_typed_is_not_held_back_on_either_side() {
+    let strace = |log: &Path| {
+        let mut command = Command::new("strace");
+        // As a detached grandchild: the process that is started is the program itself.
+        command.args(["-D", "-f", "-e", "trace=setsockopt", "-o"]).arg(log).stderr(Stdio::null());
+        command
+    };
+    let dir = Dir::new();
+    let (ours, theirs) = (dir.join("client"), dir.join("host"));
+    if !strace(&ours).arg("true").status().is_ok_and(|status| status.success()) {
+        eprintln!("skipped: strace is not installed, or may not trace here");
+        return;
+    }
+    let (host, guest) = (User::with_key(), User::with_key());
+    let mut daemon = strace(&theirs);
+    daemon.args([binary("kw-ptyd"), "--listen", "127.0.0.1:0", "--allow", &guest.key()]);
+    let mut daemon = Running::start(daemon.env("KEYWIRE_HOME", host.home()));
+    let address = daemon.address();
+    let mut client = strace(&ours);
+    Done::of(client.args([binary("kw-pty"), &address, "true"]).env("KEYWIRE_HOME", guest.home())).succeeds();
+    for log in [ours, theirs] {
+        eventually("it sends at once", || std::fs::read_to_string(&log).unwrap().contains("TCP_NODELAY, [1]"));
+    }
 }
 
 #[test]
