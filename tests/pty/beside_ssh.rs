@@ -34,6 +34,8 @@ const EQUAL: &[Row] = &[
     (&[], r#""$@" 'exec 2>/dev/null; sh -c "kill -9 \$\$"; exit $?'"#),
     (&[], r#""$@" 'trap "echo caught; exit 5" TERM; kill -TERM $$; echo not here'"#),
     (&[], r#""$@" 'trap "" HUP INT TERM; kill -HUP $$; kill -INT $$; kill -TERM $$; exit 4'"#),
+    (&[], r#""$@" 'yes | head -n 1; echo ${PIPESTATUS[0]}'"#),
+    (&[], r#""$@" 'exec sed -n "s/^Sig\(...\):.*\(.......\)$/\1 \2/p" /proc/self/status'"#),
     // Words.
     (&[], r#""$@" echo 'a  b' '$HOME' '"c  d"' "'e  f'" '\\' 'x;y=z'"#),
     (&[], r#""$@" printf '"%s|"' a 'b c' '' d"#),
@@ -50,7 +52,10 @@ const EQUAL: &[Row] = &[
     (&[], r#""$@" echo "$(head -c 120000 /dev/zero | tr '\0' x)" | wc -c"#),
     (&[], r#""$@" "printf %s $(printf 'a\377\376')" | od -An -tx1"#),
     (&[], r#""$@" 'echo $0 $# $-; shopt -q login_shell || echo no login'"#),
-    (&[], r#""$@" 'pwd; umask; id -u; ulimit -c'"#),
+    // What a process is born with.
+    (&[], r#""$@" 'pwd; umask; id; ulimit -a; nice; cat /proc/self/oom_score_adj'"#),
+    (&[], r#""$@" 'ls /proc/self/fd; echo x >/dev/tty'"#),
+    (&[], r#""$@" 'ps -o pid=,pgid=,sid= -p $$ | tr -s " " "\n" | sort -u | wc -l; ps -o tpgid=,tty= -p $$'"#),
     // Which shell, where no command is given.
     (&[], r#"echo 'echo $((6 * 7)) $0; exit 5' | "$@""#),
     (&["-T"], r#"echo 'echo $((6 * 7)); exit 5' | "$@" ''"#),
@@ -94,6 +99,12 @@ const EQUAL: &[Row] = &[
     (&["-tt"], r#"TERM=vt220 "$@" 'echo $TERM'"#),
     (&["-tt"], r#""$@" 'printf "a\nb\r\nc\303\274"; exit 255'"#),
     (&["-tt"], r#""$@" 'seq 1 20000'"#),
+    (
+        &["-tt"],
+        r#""$@" 'ls /proc/self/fd; echo x >/dev/tty; exec sed -n "s/^Sig\(...\):.*\(.......\)$/\1 \2/p" /proc/self/status'"#,
+    ),
+    (&["-tt"], r#""$@" 'ps -o pid=,pgid=,sid=,tpgid= -p $$ | tr -s " " "\n" | sort -u | wc -l'"#),
+    (&["-tt"], r#""$@" 'trap "" HUP; sleep 1000 & kill $!; trap "" TERM; sleep 3 & echo at once'"#),
     (&["-tt"], r#""$@" 'sleep 1000 & echo at once'"#),
 ];
 
@@ -107,7 +118,9 @@ const EQUAL_ON_A_TERMINAL: &[Row] = &[
     (&["-t"], r#""$@" 'echo $0 $-; kill -9 $$' >/dev/null; stty size"#),
     (&["-t"], r#"stty -a >before; "$@" true; stty -a >after; cmp before after && echo as before"#),
     (&["-t"], r#"stty -echo -onlcr; "$@" true; stty -a | grep -o -e '-echo ' -e -onlcr; stty echo onlcr"#),
+    (&["-t"], r#"stty iutf8 intr ^X erase ^H susp undef ixany -ixon -echoctl; "$@" 'stty -a | tail -n +2'"#),
     (&["-tt"], r#""$@" 'tty >/dev/null && echo tty' </dev/null"#),
+    (&["-tt"], r#""$@" 'tty >/dev/null && echo tty' <&-"#),
     (&["-n"], r#""$@" 'cat; echo end'"#),
 ];
 

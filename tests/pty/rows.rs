@@ -82,6 +82,18 @@ fn a_client_that_is_asked_to_end_takes_its_command_with_it() {
 }
 
 #[test]
+fn a_command_that_has_stopped_itself_ends_with_its_client() {
+    let pair = Pair::new();
+    for options in [&[][..], &["-tt"]] {
+        let (client, pid) = pair.start_via(&pair.address, options, "kill -STOP $$");
+        let stopped = || std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap().contains(") T ");
+        eventually("it has stopped", stopped);
+        client.signal(Signal::SIGKILL);
+        eventually("the command has ended", || !is_alive(pid));
+    }
+}
+
+#[test]
 fn a_network_that_is_cut_ends_both_sides() {
     let pair = Pair::new();
     let (link, address) = Link::to_peer(&pair.address, Quality::NEAR);

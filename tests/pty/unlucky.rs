@@ -2,7 +2,7 @@
 
 use super::{Pair, eventually, is_alive, random};
 use crate::link::{Link, Quality};
-use crate::sandbox::{Done, Running, User};
+use crate::sandbox::{Done, Running, User, binary};
 use keywire::key::{KeyPair, SecretKey};
 use keywire::store::Store;
 use keywire::trust::{Allowlist, Right};
@@ -194,6 +194,32 @@ fn a_network_that_dies_in_the_midst_of_a_flood_in_both_directions_ends_everythin
         writing.join().unwrap();
         eventually("the command has ended", || !is_alive(pid));
     }
+}
+
+#[test]
+fn a_host_without_descriptors_turns_new_sessions_away_and_goes_on() {
+    let (host, guest) = (User::with_key(), User::with_key());
+    let line = "ulimit -n 40; exec \"$0\" --listen 127.0.0.1:0 --allow \"$1\"";
+    let mut command = std::process::Command::new("/bin/sh");
+    command.args(["-c", line, binary("kw-ptyd"), &guest.key()]).env("KEYWIRE_HOME", host.home());
+    let mut daemon = Running::start(command.stderr(Stdio::null()));
+    let address = daemon.address();
+    let mut sessions = Vec::new();
+    let refused = loop {
+        let mut client = guest.command("kw-pty");
+        client.args(["--keepalive", "1", &address, "echo up; sleep 1000"]).stderr(Stdio::piped());
+        let mut client = Running::start(&mut client);
+        if client.line() != "up" {
+            break client;
+        }
+        sessions.push(client);
+        assert!(sessions.len() < 40, "there are descriptors for everybody");
+    };
+    let (status, _) = refused.finish();
+    assert!(matches!(status.code(), Some(126 | 255)), "{status:?}");
+    assert!(!sessions.is_empty());
+    drop(sessions);
+    eventually("there is room again", || guest.run("kw-pty", [&address, "echo in"]).stdout == "in\n");
 }
 
 #[test]

@@ -4,6 +4,7 @@ use super::{Screen, size};
 use crate::link::{Link, Quality};
 use crate::pty::{Pair, eventually, is_alive, random};
 use crate::sandbox::{Dir, Done, binary};
+use std::io::Write;
 use std::time::Duration;
 
 impl Screen {
@@ -152,6 +153,33 @@ fn a_terminal_in_raw_mode_changes_no_byte_of_the_output() {
     let command = format!("stty raw; cat {}", dir.join("bytes").display());
     let done = Done::of(pair.guest.command("kw-pty").args(["-tt", &pair.address, &command])).succeeds();
     assert!(done.bytes == bytes, "{} bytes of {}", done.bytes.len(), bytes.len());
+}
+
+#[test]
+fn a_million_bytes_that_are_typed_at_once_come_through_a_terminal_in_raw_mode() {
+    let (pair, dir) = (Pair::new(), Dir::new());
+    let (bytes, file) = (random(1_000_000), dir.join("typed"));
+    let command = format!("stty raw -echo; echo up; head -c 1000000 >{}", file.display());
+    let mut client = pair.start(&["-tt"], &command);
+    assert_eq!(client.line(), "up");
+    client.stdin().write_all(&bytes).unwrap();
+    assert!(client.finish().0.success());
+    assert!(std::fs::read(file).unwrap() == bytes, "the bytes were changed");
+}
+
+#[test]
+fn a_shells_jobs_are_hung_up_with_it() {
+    let (pair, dir) = (Pair::new(), Dir::new());
+    let file = dir.join("job");
+    let mut screen = Screen::new(&pair.guest, &["-t", &pair.address, "PS1='$ ' exec bash --norc -i"]);
+    screen.expect("$ ");
+    screen.type_keys(&format!("sleep 1000 & echo $! >{0}.new; mv {0}.new {0}\r", file.display()));
+    eventually("the job runs", || file.exists());
+    let job = std::fs::read_to_string(file).unwrap().trim().parse().unwrap();
+    assert!(is_alive(job));
+    screen.type_keys("\r~.");
+    assert_eq!(screen.ends(), 255);
+    eventually("the job has ended", || !is_alive(job));
 }
 
 #[test]
