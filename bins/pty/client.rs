@@ -173,10 +173,15 @@ impl Client {
             {
                 return Ok(Left::Exit(exit));
             }
-            // What goes out comes first, and keys before the screen: neither can keep the rest waiting for long, since credit
-            // bounds them.
+            // Keys come first, and what goes out before what comes in: a person waits for them, and polling all the rest before
+            // is felt. Neither can keep the rest waiting for long, since credit bounds them.
             tokio::select! {
                 biased;
+                piece = self.input.next(), if exit.is_none() && self.sender.pending() < MOST_PENDING => {
+                    if let Some(left) = self.typed(piece)? {
+                        return Ok(left);
+                    }
+                }
                 // A host that is gone may have said how the command ended, and that is still to be read.
                 driven = self.sender.drive(), if can_send && exit.is_none() => can_send = driven.is_ok(),
                 signal = signals.next() => {
@@ -185,11 +190,6 @@ impl Client {
                     }
                 }
                 () = even_time(&mut self.times), if exit.is_none() => self.send_at_even_time()?,
-                piece = self.input.next(), if exit.is_none() && self.sender.pending() < MOST_PENDING => {
-                    if let Some(left) = self.typed(piece)? {
-                        return Ok(left);
-                    }
-                }
                 written = self.outputs.written() => match written {
                     Written::Bytes(stream, count) => self.grant(stream, count)?,
                     Written::Failed(_, cause) if cause.kind() == io::ErrorKind::BrokenPipe => return Ok(Left::OutputClosed),
