@@ -97,11 +97,15 @@ pub(super) async fn serve(
         if let (Some(_), true) = (&exit, drained) {
             break Over::Done;
         }
+        // What is polled first is felt: between two keys everything grows cold. Only that a session is cut off must not wait for
+        // a dialer who talks on and on. Credit and room bound what comes before the rest.
         tokio::select! {
+            biased;
+            why = &mut cut => break Over::Cut(why),
             record = receiver.recv() => {
                 let heard = match record {
                     Ok(Some(record)) => FromDialer::decode(&record).and_then(|message| match message {
-                        FromDialer::Stdin(bytes) => input.take(bytes),
+                        FromDialer::Stdin(bytes) => input.take(bytes).map(|()| input.pump(&mut sender)),
                         FromDialer::Eof => input.end(command.end_of_input()),
                         FromDialer::Resize(size) => { command.resize(size); Ok(()) }
                         FromDialer::Signal(name) => { command.signal(name); Ok(()) }
@@ -117,27 +121,26 @@ pub(super) async fn serve(
                     break Over::Cut(Cut::Nonsense(error));
                 }
             }
-            () = stdout.readable(), if room && stdout.can_send() => stdout.pump(STDOUT, &mut sender),
-            () = stderr.readable(), if room && stderr.can_send() => stderr.pump(STDERR, &mut sender),
-            () = input.writable(), if input.is_waiting() => input.pump(&mut sender),
-            ended = command.wait(), if exit.is_none() => {
-                exit = Some(ended);
-                stdout.end_with_the_command(command.has_terminal());
-                stderr.end_with_the_command(command.has_terminal());
-            }
-            () = tokio::time::sleep(LAST_OUTPUT), if exit.is_some() && room && !stdout.is_held() && !stderr.is_held() => {
-                // This process may have been stopped for so long: what is there is taken first.
-                stdout.pump(STDOUT, &mut sender);
-                if sender.pending() == 0 && !stdout.is_held() {
-                    break Over::Done;
-                }
-            }
             driven = sender.drive() => {
                 if let Err(error) = driven {
                     break Over::Gone(error);
                 }
             }
-            why = &mut cut => break Over::Cut(why),
+            ended = command.wait(), if exit.is_none() => {
+                exit = Some(ended);
+                stdout.end_with_the_command(command.has_terminal());
+                stderr.end_with_the_command(command.has_terminal());
+            }
+            () = input.writable(), if input.is_waiting() => input.pump(&mut sender),
+            () = stdout.readable(), if room && stdout.can_send() => pump(&mut stdout, &mut stderr, &mut sender),
+            () = stderr.readable(), if room && stderr.can_send() => pump(&mut stdout, &mut stderr, &mut sender),
+            () = tokio::time::sleep(LAST_OUTPUT), if exit.is_some() && room && !stdout.is_held() && !stderr.is_held() => {
+                // This process may have been stopped for so long: what is there is taken first.
+                pump(&mut stdout, &mut stderr, &mut sender);
+                if sender.pending() == 0 && !stdout.is_held() {
+                    break Over::Done;
+                }
+            }
         }
     };
     let traffic = Traffic { received: input.received(), sent: stdout.sent() + stderr.sent() };
@@ -157,6 +160,12 @@ pub(super) async fn serve(
         }
     };
     (ended, traffic)
+}
+
+/// Seals what the command has written. Half of the room is for standard error, which a flood must not hold back.
+fn pump(stdout: &mut Output, stderr: &mut Output, sender: &mut Sender) {
+    stderr.pump(STDERR, sender, MOST_PENDING / 2);
+    stdout.pump(STDOUT, sender, MOST_PENDING);
 }
 
 /// Keeps the connection for a dialer that wants nothing else, until either is gone or `cut` says so.

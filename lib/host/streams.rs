@@ -101,9 +101,10 @@ impl Output {
         Ok(())
     }
 
-    /// Seals what the command has written, as far as credit and memory go.
-    pub(super) fn pump(&mut self, kind: u8, sender: &mut Sender) {
-        while let Some(file) = self.file.as_ref().filter(|_| self.room() > 0 && sender.pending() < MOST_PENDING) {
+    /// Seals what the command has written, as far as credit goes and until `most_pending` bytes wait for
+    /// the network.
+    pub(super) fn pump(&mut self, kind: u8, sender: &mut Sender, most_pending: usize) {
+        while let Some(file) = self.file.as_ref().filter(|_| self.room() > 0 && sender.pending() < most_pending) {
             let most = self.room().min(self.left.unwrap_or(u32::MAX));
             let most = usize::try_from(most).unwrap_or(MAX_BODY_LEN);
             let sealed = file.try_read(most, |bytes| {

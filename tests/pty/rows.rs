@@ -5,7 +5,7 @@ use crate::link::{Link, Quality};
 use crate::sandbox::{Dir, Done, Running, User, binary};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -241,6 +241,27 @@ fn a_loop_that_reads_a_list_keeps_it_with_n_and_loses_it_without() {
         shell.args(["-c", line, binary("kw-pty"), option, &pair.address]);
         assert_eq!(Done::of(shell.env("KEYWIRE_HOME", pair.guest.home())).succeeds().stdout, lines, "{option}");
     }
+}
+
+#[test]
+fn standard_error_and_input_get_through_a_flood_of_standard_output() {
+    let pair = Pair::new();
+    let mut client = pair.guest.command("kw-pty");
+    client.args([&pair.address, "yes & while read line; do echo heard $line >&2; done; kill $!"]);
+    let mut client = client.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut flood = client.stdout.take().unwrap();
+    let reader = std::thread::spawn(move || std::io::copy(&mut flood, &mut std::io::sink()).unwrap());
+    let mut stdin = client.stdin.take().unwrap();
+    let mut stderr = BufReader::new(client.stderr.take().unwrap());
+    for number in 0..20 {
+        writeln!(stdin, "{number}").unwrap();
+        let mut line = String::new();
+        stderr.read_line(&mut line).unwrap();
+        assert_eq!(line, format!("heard {number}\n"));
+    }
+    drop(stdin);
+    assert!(client.wait().unwrap().success());
+    assert!(reader.join().unwrap() > 0);
 }
 
 #[test]
