@@ -5,6 +5,7 @@ mod beside_ssh;
 mod door;
 mod ends;
 mod line;
+mod mended;
 mod rights;
 mod rows;
 mod seeded;

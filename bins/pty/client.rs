@@ -9,7 +9,7 @@ use crate::timing::{EvenTimes, TYPED};
 use keywire::cli;
 use keywire::conn::{Connection, Receiver, Sender};
 use keywire::error::{Error, Result, reason};
-use keywire::proto::pty::{Exit, FromDialer, FromHost, STDIN, Stream};
+use keywire::proto::pty::{Exit, FromDialer, FromHost, Op, STDIN, Stream};
 use keywire::record::MAX_BODY_LEN;
 use keywire::term::{RawMode, WindowSize, sanitize_line};
 use std::io;
@@ -85,6 +85,8 @@ pub(crate) struct Client {
     stderr: Window,
     grant_after: u32,
     interrupted: bool,
+    /// Whether anything runs at the host.
+    runs_something: bool,
     /// What the host has made of the terminal.
     watch: Watch,
     /// When keys leave, if that is to say nothing about when they were pressed.
@@ -135,6 +137,7 @@ impl Client {
             stderr,
             grant_after,
             interrupted: false,
+            runs_something: plan.request.op != Op::None,
             watch: Watch::default(),
             times,
         })
@@ -213,7 +216,11 @@ impl Client {
                             self.outputs.write(Stream::Stderr, bytes);
                         }
                         FromHost::Exit(how) => exit = Some(how),
-                        FromHost::Window(more) => self.input.grant(more)?,
+                        FromHost::Window(more) => {
+                            self.input.grant(more)?;
+                            // What waited for it has waited long enough.
+                            self.input.pump(&mut self.sender)?;
+                        }
                         // It has served its purpose.
                         FromHost::Pad(_) => {}
                     }
@@ -248,8 +255,9 @@ impl Client {
     }
 
     /// Standard input goes on, or ends.
-    fn typed(&mut self, piece: Option<Vec<u8>>) -> Result<Option<Left>> {
-        let Some(piece) = piece else {
+    fn typed(&mut self, piece: Option<io::Result<Vec<u8>>>) -> Result<Option<Left>> {
+        let told = |cause: io::Error| Error::state(format!("cannot read standard input: {}", reason(&cause)));
+        let Some(piece) = piece.transpose().map_err(told)? else {
             self.input.source = None;
             self.end_of_input()?;
             return Ok(None);
@@ -278,6 +286,9 @@ impl Client {
     /// A signal to this process.
     fn signalled(&mut self, signal: Signalled) -> Result<Option<Left>> {
         match signal {
+            // There is nothing at the host that they could be for.
+            Signalled::Resized if !self.runs_something => Ok(None),
+            Signalled::Interrupted if !self.runs_something => Ok(Some(Left::Early(130))),
             Signalled::Resized => {
                 if let Some(size) = WindowSize::of(&io::stdin()).or_else(|| WindowSize::of(&io::stdout())) {
                     push(&mut self.sender, &FromDialer::Resize(size.clamped()))?;
@@ -347,7 +358,7 @@ fn push(sender: &mut Sender, message: &FromDialer<'_>) -> Result<()> {
 
 impl Input {
     /// The next piece of standard input, once there is credit for it; `None` at its end.
-    async fn next(&mut self) -> Option<Vec<u8>> {
+    async fn next(&mut self) -> Option<io::Result<Vec<u8>>> {
         match &mut self.source {
             Some(source) if self.waiting.is_empty() => source.next().await,
             _ => std::future::pending().await,

@@ -7,7 +7,7 @@
 use keywire::patient::{Patient, widen};
 use keywire::proto::pty::Stream;
 use keywire::sys::AsyncFile;
-use nix::libc::{O_NOCTTY, O_NONBLOCK};
+use nix::libc::{EIO, O_NOCTTY, O_NONBLOCK};
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal, Read, Write};
@@ -49,7 +49,7 @@ fn direct(stream: &impl AsFd, options: &mut OpenOptions) -> Option<AsyncFile> {
 /// Standard input.
 pub(crate) enum Source {
     Direct(AsyncFile),
-    Thread(channel::Receiver<Vec<u8>>),
+    Thread(channel::Receiver<io::Result<Vec<u8>>>),
 }
 
 impl Source {
@@ -61,26 +61,27 @@ impl Source {
         }
     }
 
-    /// The next piece; `None` at the end. Losing the future loses no byte.
-    pub(crate) async fn next(&mut self) -> Option<Vec<u8>> {
+    /// The next piece, or why there is none though the end was not seen; `None` at the end. Losing the future loses no byte.
+    pub(crate) async fn next(&mut self) -> Option<io::Result<Vec<u8>>> {
         let file = match self {
             Source::Direct(file) => file,
             Source::Thread(pieces) => return pieces.recv().await,
         };
         loop {
-            // A terminal that is gone has no more to say.
             file.readable().await.ok()?;
             match file.try_read(PIECE, <[u8]>::to_vec) {
-                Ok(piece) => return Some(piece).filter(|piece| !piece.is_empty()),
+                Ok(piece) => return Some(piece).filter(|piece| !piece.is_empty()).map(Ok),
                 Err(cause) if matches!(cause.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
-                Err(_) => return None,
+                // A terminal that is gone has no more to say.
+                Err(cause) if cause.raw_os_error() == Some(EIO) => return None,
+                Err(cause) => return Some(Err(cause)),
             }
         }
     }
 }
 
 /// Reads on a thread, which ends with the process: nothing else can end a read of a pipe that is silent.
-fn read(mut stdin: Patient) -> channel::Receiver<Vec<u8>> {
+fn read(mut stdin: Patient) -> channel::Receiver<io::Result<Vec<u8>>> {
     let (pieces, read) = channel::channel(PIECES);
     std::thread::spawn(move || {
         let mut piece = vec![0; PIECE];
@@ -88,12 +89,16 @@ fn read(mut stdin: Patient) -> channel::Receiver<Vec<u8>> {
             match stdin.read(&mut piece) {
                 Ok(0) => break,
                 Ok(count) => {
-                    if pieces.blocking_send(piece.get(..count).unwrap_or_default().to_vec()).is_err() {
+                    if pieces.blocking_send(Ok(piece.get(..count).unwrap_or_default().to_vec())).is_err() {
                         break;
                     }
                 }
                 Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => break,
+                Err(cause) => {
+                    // Nobody is left to tell when the session is over.
+                    let _ = pieces.blocking_send(Err(cause));
+                    break;
+                }
             }
         }
     });
@@ -113,13 +118,15 @@ pub(crate) struct Outputs {
     stdout: Sink,
     stderr: Sink,
     written: channel::UnboundedReceiver<Written>,
-    /// Bytes that were handed over and not written yet; the credit that was granted bounds them.
-    waiting: u64,
+    /// Bytes of either that were handed over and not written yet; the credit that was granted bounds them.
+    waiting: [u64; 2],
 }
 
 enum Sink {
     Direct(Direct),
     Thread(Arc<Line>),
+    /// Nobody reads it any more: so many bytes went nowhere, and nobody was told.
+    Nowhere(u32),
 }
 
 impl Outputs {
@@ -127,7 +134,7 @@ impl Outputs {
         let (tell, written) = channel::unbounded_channel();
         let stdout = Sink::new(Stream::Stdout, &io::stdout(), tell.clone())?;
         let stderr = Sink::new(Stream::Stderr, &io::stderr(), tell)?;
-        Ok(Outputs { stdout, stderr, written, waiting: 0 })
+        Ok(Outputs { stdout, stderr, written, waiting: [0; 2] })
     }
 
     /// Hands `bytes` to a stream.
@@ -136,16 +143,25 @@ impl Outputs {
             Stream::Stdout => &mut self.stdout,
             Stream::Stderr => &mut self.stderr,
         };
-        self.waiting += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         match sink {
             Sink::Direct(direct) => direct.write(bytes),
             Sink::Thread(line) => line.hand_over(bytes),
+            Sink::Nowhere(count) => *count = count.saturating_add(u32::try_from(bytes.len()).unwrap_or(u32::MAX)),
+        }
+        *self.waiting_for(stream) += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+    }
+
+    fn waiting_for(&mut self, stream: Stream) -> &mut u64 {
+        let [stdout, stderr] = &mut self.waiting;
+        match stream {
+            Stream::Stdout => stdout,
+            Stream::Stderr => stderr,
         }
     }
 
     /// Whether all that was handed over is written.
     pub(crate) fn is_done(&self) -> bool {
-        self.waiting == 0
+        self.waiting == [0; 2]
     }
 
     /// Waits for something to be written. Losing the future loses nothing.
@@ -155,11 +171,23 @@ impl Outputs {
             written = self.stdout.written(Stream::Stdout) => written,
             written = self.stderr.written(Stream::Stderr) => written,
         };
-        match &written {
-            Written::Bytes(_, count) => self.waiting = self.waiting.saturating_sub(u64::from(*count)),
-            Written::Failed(..) => self.waiting = 0,
+        match written {
+            Written::Bytes(stream, count) => {
+                let waiting = self.waiting_for(stream);
+                *waiting = waiting.saturating_sub(u64::from(count));
+                written
+            }
+            // Whoever listens to the errors no more may still want the output.
+            Written::Failed(Stream::Stderr, cause) if cause.kind() == io::ErrorKind::BrokenPipe => {
+                self.stderr = Sink::Nowhere(0);
+                let lost = std::mem::take(self.waiting_for(Stream::Stderr));
+                Written::Bytes(Stream::Stderr, u32::try_from(lost).unwrap_or(u32::MAX))
+            }
+            Written::Failed(stream, _) => {
+                *self.waiting_for(stream) = 0;
+                written
+            }
         }
-        written
     }
 }
 
@@ -175,7 +203,8 @@ impl Sink {
     async fn written(&mut self, stream: Stream) -> Written {
         match self {
             Sink::Direct(direct) => direct.written(stream).await,
-            Sink::Thread(_) => std::future::pending().await,
+            Sink::Nowhere(count @ 1..) => Written::Bytes(stream, std::mem::take(count)),
+            Sink::Thread(_) | Sink::Nowhere(0) => std::future::pending().await,
         }
     }
 }

@@ -18,7 +18,7 @@ pub use gate::{
 pub use listen::{Incoming, ListenOptions, Listener};
 pub use pulse::MISSED as KEEPALIVE_MISSED;
 pub use receive::{Batch, MAX_ERROR_TEXT, Receiver, Record};
-pub use send::Sender;
+pub use send::{Closing, Sender};
 
 use crate::error::Result;
 use crate::key::PublicKey;

@@ -157,6 +157,15 @@ impl Sender {
         self.last_words().await
     }
 
+    /// The same for a path on which the last bytes may take long: the end is sealed now, and [`Closing::sent`] waits for it.
+    ///
+    /// # Errors
+    /// Those of sealing.
+    pub fn closing(mut self) -> Result<Closing> {
+        self.sealer.seal(kind::CLOSE, &[&self.carried.to_be_bytes()], &mut self.out)?;
+        Ok(Closing(self))
+    }
+
     /// Ends the connection and tells the other side why. The text is for people; it is cut at 1,000 bytes.
     ///
     /// # Errors
@@ -183,6 +192,21 @@ impl Sender {
         tokio::time::timeout(LAST_WORDS_WITHIN, spoken)
             .await
             .map_err(|_| Error::network("the other side has stopped reading"))?
+    }
+}
+
+/// A direction that ends when all that was sealed has left.
+pub struct Closing(Sender);
+
+impl Closing {
+    /// Waits until it has. Losing the future loses no byte.
+    ///
+    /// # Errors
+    /// The connection is gone.
+    pub async fn sent(&mut self) -> Result<()> {
+        self.0.flush().await?;
+        let shut = self.0.socket.shutdown().await;
+        shut.map_err(|cause| Error::network(format!("the connection was cut: {}", reason(&cause))))
     }
 }
 

@@ -8,15 +8,16 @@ use crate::conn::{Incoming, Reason, Receiver, Sender};
 use crate::error::{Error, Kind, Result};
 use crate::key::PublicKey;
 use crate::proto::pty::{Op, Request};
-use crate::trust::{Grant, Right};
+use crate::trust::{Grant, Right, Rule};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio::sync::watch;
 
-/// The longest that is waited for a rule to expire before the clock is looked at again: it may have been set.
-const LOOK_AT_CLOCK: Duration = Duration::from_secs(1);
+/// The shortest and the longest that is waited for a rule to expire before the clock is looked at again: it may have been set,
+/// and where the rules cannot be read an end that has come is looked at again and again.
+const LOOK_AT_CLOCK: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(1)];
 
 /// What all sessions of a host share.
 pub(super) struct Host {
@@ -71,7 +72,10 @@ pub(super) async fn attend(incoming: Incoming, host: Arc<Host>) {
         }
         (Err(_), Ok(_)) => return,
     };
-    let Ok(connection) = incoming.authorize(&admission.grant) else { return };
+    let connection = match incoming.authorize(&admission.grant) {
+        Ok(connection) => connection,
+        Err(error) => return note(Some(&request), What::Refused(&error.to_string())),
+    };
     let began = SystemTime::now();
     let connected = connection.description();
     let (mut sender, mut receiver) = connection.split();
@@ -118,10 +122,7 @@ async fn run(
     let env = environment(account, &request.env, term, &about);
     match Command::start(account, job, request.tty.as_ref(), &env) {
         Ok(command) => session::serve(command, sender, receiver, request.window(), cut).await,
-        Err(exit) => {
-            session::conclude(sender, receiver, &exit).await;
-            (Ended::Command(exit), Traffic::default())
-        }
+        Err(exit) => (session::conclude(sender, receiver, exit, cut).await, Traffic::default()),
     }
 }
 
@@ -142,6 +143,11 @@ impl Host {
     fn admit(&self, peer: &PublicKey, request: &Request) -> std::result::Result<Admission, Refusal> {
         let with = |right| {
             let grant = self.keeper.grant(peer, right)?;
+            if grant.rule().command.is_some() && right != Right::Exec {
+                // A forced command is one, whatever is asked for.
+                let grant = self.keeper.grant(peer, Right::Exec)?;
+                return Ok(Admission { grant, rights: vec![Right::Exec], program: None });
+            }
             Ok(Admission { grant, rights: vec![right], program: None })
         };
         let admitted = match (request.op, &request.command) {
@@ -150,7 +156,6 @@ impl Host {
             (Op::None, _) => with(Right::Forward),
             (Op::Shell | Op::Subsystem, _) => with(Right::Shell),
         };
-        // A forced command is what a rule for commands gives, whatever is asked for.
         let admitted = admitted.or_else(|error| {
             with(Right::Exec).ok().filter(|admission| admission.grant.rule().command.is_some()).ok_or(error)
         });
@@ -170,13 +175,18 @@ impl Host {
             [Ok(grant), _] | [_, Ok(grant)] => grant,
             [Err(error), _] => return Ok(Err(error)),
         };
-        let rights = copies.into_iter().filter(|right| grant.rule().gives(*right)).collect();
-        let program = self.keeper.subsystem(name, &grant);
-        if program.is_none() && grant.rule().command.is_none() {
-            let why = format!("there is no subsystem '{}' here", name.escape_debug());
-            return Err(Refusal::new(Reason::Unavailable, why));
+        if grant.rule().command.is_some() {
+            let grant = self.keeper.grant(peer, Right::Exec);
+            return Ok(grant.map(|grant| Admission { grant, rights: vec![Right::Exec], program: None }));
         }
-        Ok(Ok(Admission { grant, rights, program }))
+        let rights = copies.into_iter().filter(|right| grant.rule().gives(*right)).collect();
+        match self.keeper.subsystem(name, &grant) {
+            Some(program) => Ok(Ok(Admission { grant, rights, program: Some(program) })),
+            None => {
+                let why = format!("there is no subsystem '{}' here", name.escape_debug());
+                Err(Refusal::new(Reason::Unavailable, why))
+            }
+        }
     }
 
     /// What a dialer is told whose request makes no sense: whoever has no business here is told that, whatever it says.
@@ -191,8 +201,10 @@ impl Host {
     async fn cut(&self, peer: &PublicKey, admission: &Admission) -> Cut {
         let Admission { grant, rights, .. } = admission;
         let (mut stopped, mut changed) = (self.stopped.clone(), self.changed.clone());
+        let mut expires = grant.rule().expires;
         loop {
-            let left = grant.rule().expires.map(|expires| expires.left(SystemTime::now()).min(LOOK_AT_CLOCK));
+            let [least, most] = LOOK_AT_CLOCK;
+            let left = expires.map(|expires| expires.left(SystemTime::now()).clamp(least, most));
             tokio::select! {
                 // An error means that whoever could say stop is gone: that is one.
                 _ = stopped.wait_for(|stopped| *stopped) => return Cut::Stopped,
@@ -203,24 +215,28 @@ impl Host {
                 }
                 () = tokio::time::sleep(left.unwrap_or_default()), if left.is_some() => {}
             }
-            if let Err(why) = self.upholds(peer, grant, rights) {
-                return Cut::Revoked(format!("it is no longer allowed: {why}"));
+            match self.upholds(peer, grant, rights) {
+                Ok(Some(rule)) => expires = rule.expires,
+                Ok(None) => {}
+                Err(why) => return Cut::Revoked(format!("it is no longer allowed: {why}")),
             }
         }
     }
 
-    /// Whether `peer` still has `rights`, within the limits under which it was let in. Where that cannot be told, it has: a
-    /// slip in the allowlist keeps others out, but does not cut off whoever is there to mend it.
-    fn upholds(&self, peer: &PublicKey, grant: &Grant, rights: &[Right]) -> std::result::Result<(), String> {
+    /// Whether `peer` still has `rights`, within the limits under which it was let in, and by which rule. Where that cannot be
+    /// told, it has: a slip in the allowlist keeps others out, but does not cut off whoever is there to mend it.
+    fn upholds(&self, peer: &PublicKey, grant: &Grant, rights: &[Right]) -> std::result::Result<Option<Rule>, String> {
+        let mut rule = None;
         for right in rights {
             match self.keeper.grant(peer, *right) {
                 Ok(now) if now.rule().command != grant.rule().command || now.rule().root != grant.rule().root => {
                     return Err("its rule on the allowlist has changed".to_owned());
                 }
+                Ok(now) => rule = Some(now.rule().clone()),
                 Err(error) if error.kind() == Kind::Refused => return Err(error.to_string()),
-                _ => {}
+                Err(_) => {}
             }
         }
-        Ok(())
+        Ok(rule)
     }
 }

@@ -22,12 +22,16 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a command that was hung up may take to end by itself.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// How long a command that was killed may take to be gone.
+const LAST_WAIT: Duration = Duration::from_secs(1);
 
 /// How often it is looked whether it has.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -79,7 +83,11 @@ impl Command {
         tty: Option<&Tty>,
         env: &BTreeMap<String, OsString>,
     ) -> std::result::Result<Self, Exit> {
-        check(account)?;
+        let program = match &job {
+            Job::Program(words) => PathBuf::from(words.first().cloned().unwrap_or_default()),
+            Job::Shell | Job::Line(_) => account.shell.clone(),
+        };
+        check(&program, &account.home)?;
         let streams = tty.map_or_else(with_pipes, with_terminal);
         let streams =
             streams.map_err(|cause| Exit::NotStarted(126, format!("no terminal or pipes: {}", reason(&cause))))?;
@@ -104,7 +112,7 @@ impl Command {
         sys::lead_session(&mut command, streams.terminal.is_some());
         let [stdin, stdout, stderr] = streams.theirs;
         command.env_clear().envs(env).current_dir(&account.home).stdin(stdin).stdout(stdout).stderr(stderr);
-        let process = tokio::process::Command::from(command).spawn().map_err(|cause| not_started(account, &cause))?;
+        let process = tokio::process::Command::from(command).spawn().map_err(|cause| not_started(&program, &cause))?;
         let group = process.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
         let group = group.ok_or_else(|| Exit::NotStarted(126, "it ended before it began".to_owned()))?;
         Ok(Command {
@@ -149,6 +157,10 @@ impl Command {
             Signal::SIGUSR1,
             Signal::SIGUSR2,
         ];
+        if self.ended {
+            // Its number may be another's by now.
+            return;
+        }
         let signal = MAY_BE_SENT.into_iter().find(|signal| signal.as_str().strip_prefix("SIG") == Some(name));
         if let Some(signal) = signal {
             self.kill(self.foreground().unwrap_or(self.group), signal);
@@ -187,7 +199,8 @@ impl Command {
         for group in &groups {
             self.kill(*group, Signal::SIGKILL);
         }
-        self.wait().await;
+        // What another user's process leads, as under sudo, is not ours to end, nor to wait for.
+        let _ = tokio::time::timeout(LAST_WAIT, self.wait()).await;
     }
 
     /// The process group in the foreground of the terminal.
@@ -210,27 +223,27 @@ impl Drop for Command {
     }
 }
 
-/// Names what would stop the shell from starting, which the system reports without saying what is missing.
-fn check(account: &Account) -> std::result::Result<(), Exit> {
+/// Names what would stop `program` from starting, which the system reports without saying what is missing.
+fn check(program: &Path, home: &Path) -> std::result::Result<(), Exit> {
     let not_started =
-        |status, path: &std::path::Path, why: &str| Err(Exit::NotStarted(status, format!("{}: {why}", path.display())));
-    match std::fs::metadata(&account.shell) {
-        Err(cause) => return not_started(127, &account.shell, &reason(&cause)),
+        |status, path: &Path, why: &str| Err(Exit::NotStarted(status, format!("{}: {why}", path.display())));
+    match std::fs::metadata(program) {
+        Err(cause) => return not_started(127, program, &reason(&cause)),
         Ok(found) if !found.is_file() || found.permissions().mode() & 0o111 == 0 => {
-            return not_started(126, &account.shell, "the login shell is not a program");
+            return not_started(126, program, "the login shell is not a program");
         }
         Ok(_) => {}
     }
-    match std::fs::metadata(&account.home) {
-        Err(cause) => not_started(126, &account.home, &format!("the home directory: {}", reason(&cause))),
-        Ok(found) if !found.is_dir() => not_started(126, &account.home, "the home directory is not a directory"),
+    match std::fs::metadata(home) {
+        Err(cause) => not_started(126, home, &format!("the home directory: {}", reason(&cause))),
+        Ok(found) if !found.is_dir() => not_started(126, home, "the home directory is not a directory"),
         Ok(_) => Ok(()),
     }
 }
 
-fn not_started(account: &Account, cause: &io::Error) -> Exit {
+fn not_started(program: &Path, cause: &io::Error) -> Exit {
     let status = if cause.kind() == io::ErrorKind::NotFound { 127 } else { 126 };
-    Exit::NotStarted(status, format!("{}: {}", account.shell.display(), reason(cause)))
+    Exit::NotStarted(status, format!("{}: {}", program.display(), reason(cause)))
 }
 
 fn exit(status: ExitStatus) -> Exit {

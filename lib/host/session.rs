@@ -15,6 +15,9 @@ use std::time::{Duration, Instant};
 /// so this is for a terminal that something else still holds.
 const LAST_OUTPUT: Duration = Duration::from_millis(100);
 
+/// How long a dialer may take to close after it was told why its session is over.
+const LISTEN_ON: Duration = Duration::from_secs(5);
+
 /// How a session ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ended {
@@ -70,7 +73,7 @@ pub struct Traffic {
 /// Why the loop of a session is over.
 enum Over {
     /// The command has ended, and all its output is sealed.
-    Done,
+    Done(Exit),
     /// The dialer is gone.
     Gone(Error),
     /// The host ends it.
@@ -93,9 +96,8 @@ pub(super) async fn serve(
     let mut exit: Option<Exit> = None;
     let over = loop {
         let room = sender.pending() < MOST_PENDING;
-        let drained = stdout.is_over() && stderr.is_over();
-        if let (Some(_), true) = (&exit, drained) {
-            break Over::Done;
+        if let Some(exit) = exit.take_if(|_| stdout.is_over() && stderr.is_over()) {
+            break Over::Done(exit);
         }
         // What is polled first is felt: between two keys everything grows cold. Only that a session is cut off must not wait for
         // a dialer who talks on and on. Credit and room bound what comes before the rest.
@@ -137,22 +139,21 @@ pub(super) async fn serve(
             () = tokio::time::sleep(LAST_OUTPUT), if exit.is_some() && room && !stdout.is_held() && !stderr.is_held() => {
                 // This process may have been stopped for so long: what is there is taken first.
                 pump(&mut stdout, &mut stderr, &mut sender);
-                if sender.pending() == 0 && !stdout.is_held() {
-                    break Over::Done;
+                if sender.pending() == 0 && !stdout.is_held() && !stderr.is_held()
+                    && let Some(exit) = exit.take()
+                {
+                    break Over::Done(exit);
                 }
             }
         }
     };
     let traffic = Traffic { received: input.received(), sent: stdout.sent() + stderr.sent() };
     drop((stdout, stderr, input));
-    let ended = match (over, exit) {
-        (Over::Done, Some(exit)) => {
-            conclude(sender, receiver, &exit).await;
-            Ended::Command(exit)
-        }
-        (Over::Done, None) => Ended::Disconnected(String::new()),
-        (Over::Cut(why), _) => tokio::join!(command.hang_up(), why.tell(sender, receiver)).1,
-        (Over::Gone(error), exit) => {
+    let ended = match over {
+        Over::Done(exit) => conclude(sender, receiver, exit, cut).await,
+        Over::Cut(why) if exit.is_some() => why.tell(sender, receiver).await,
+        Over::Cut(why) => tokio::join!(command.hang_up(), why.tell(sender, receiver)).1,
+        Over::Gone(error) => {
             if exit.is_none() {
                 command.hang_up().await;
             }
@@ -177,8 +178,8 @@ pub(super) async fn hold(mut sender: Sender, mut receiver: Receiver, cut: impl F
                 let heard = match record {
                     Ok(Some(record)) => FromDialer::decode(&record).and_then(|message| match message {
                         FromDialer::Pad(bytes) => answer(&mut sender, bytes),
-                        // There is no input, and so it has ended.
-                        FromDialer::Eof => Ok(()),
+                        // There is no input, and so it has ended; and nothing that a size or a signal could be for.
+                        FromDialer::Eof | FromDialer::Resize(_) | FromDialer::Signal(_) => Ok(()),
                         _ => Err(Error::protocol("a message for a command, where there is none")),
                     }),
                     Ok(None) => {
@@ -235,14 +236,38 @@ fn answer(sender: &mut Sender, bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// How long a dialer may take to close after it was told the end.
-const LISTEN_ON: Duration = Duration::from_secs(5);
-
-/// Tells the dialer how the command ended, after all its output.
-pub(super) async fn conclude(mut sender: Sender, receiver: Receiver, exit: &Exit) {
+/// Tells the dialer how the command ended, after all its output, and waits until it has closed: on a slow path the last bytes
+/// are still under way for long, and would be lost with the connection.
+pub(super) async fn conclude(
+    mut sender: Sender,
+    mut receiver: Receiver,
+    exit: Exit,
+    cut: impl Future<Output = Cut>,
+) -> Ended {
     let (kind, body) = FromHost::Exit(exit.clone()).encode();
-    // A dialer that is gone already needs no telling.
-    if sender.push(kind, &[&body]).is_ok() && sender.close().await.is_ok() {
-        receiver.drain(LISTEN_ON).await;
+    let Ok(mut closing) = sender.push(kind, &[&body]).and_then(|()| sender.closing()) else {
+        return Ended::Command(exit);
+    };
+    let mut cut = std::pin::pin!(cut);
+    let mut is_sent = false;
+    loop {
+        tokio::select! {
+            record = receiver.recv() => match record {
+                // Credit, and keys for what is no more.
+                Ok(Some(_)) => {}
+                // It has closed; or it is gone, and was told as well as that could be.
+                Ok(None) | Err(_) => return Ended::Command(exit),
+            },
+            sent = closing.sent(), if !is_sent => {
+                if sent.is_err() {
+                    return Ended::Command(exit);
+                }
+                is_sent = true;
+            }
+            why = &mut cut => return match why {
+                Cut::Revoked(why) => Ended::Revoked(why),
+                Cut::Stopped | Cut::Nonsense(_) => Ended::Command(exit),
+            },
+        }
     }
 }

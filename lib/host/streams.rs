@@ -210,8 +210,13 @@ impl Input {
                 Err(_) => self.file = None,
             }
         }
-        if self.file.is_none() || self.written == self.waiting.len() {
-            self.waiting.clear();
+        if self.written > self.waiting.len() / 2 {
+            // A command that always leaves something waiting must not let what was written pile up in front of it.
+            self.waiting.drain(..self.written);
+            self.written = 0;
+        }
+        if self.file.is_none() || self.waiting.is_empty() {
+            self.waiting = Vec::new();
             self.written = 0;
             if self.ended {
                 self.file = None;

@@ -93,6 +93,24 @@ fn a_rule_that_expires_ends_its_session() {
 }
 
 #[test]
+fn an_end_that_a_rule_gets_later_ends_its_session_too() {
+    let ruled = Ruled::new(&["exec"]);
+    let (client, _) = ruled.waiting(&ruled.guest);
+    ruled.host.run("kw-peers", ["allow", &ruled.guest.key(), "exec", "--expires", "3s"]).succeeds();
+    assert!(last_words(client).contains("has expired"));
+}
+
+#[test]
+fn the_command_of_a_rule_runs_only_for_a_key_that_may_run_commands() {
+    for (right, options) in [("forward", &["-N"][..]), ("copy-read", &["-s"])] {
+        let ruled = Ruled::new(&[right, "--command", "echo ran"]);
+        let mut client = ruled.guest.command("kw-pty");
+        client.args(options).arg(&ruled.address).args((right == "copy-read").then_some("sftp"));
+        Done::of(&mut client).fails(255, "without the right 'exec'");
+    }
+}
+
+#[test]
 fn a_rule_that_gets_a_forced_command_ends_the_session_that_had_none() {
     let ruled = Ruled::new(&["exec"]);
     let (client, _) = ruled.waiting(&ruled.guest);

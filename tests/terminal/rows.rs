@@ -168,6 +168,29 @@ fn a_million_bytes_that_are_typed_at_once_come_through_a_terminal_in_raw_mode() 
 }
 
 #[test]
+fn a_connection_alone_outlives_another_size_and_ends_with_an_interrupt() {
+    let pair = Pair::new();
+    let mut screen = Screen::new(&pair.guest, &["-v", "-N", &pair.address]);
+    screen.expect("proved its key");
+    screen.master.resize(size(33, 99)).unwrap();
+    // By then the host would have heard of it.
+    pair.run("true").succeeds();
+    screen.type_keys("\x03");
+    assert_eq!(screen.ends(), 130);
+}
+
+#[test]
+fn a_paste_that_waits_for_the_host_is_typed_in_the_end_though_times_are_hidden() {
+    let pair = Pair::new();
+    // Ten bytes more than the host grants before anything is read there, and read when no time is even any more.
+    let program = "stty raw -echo; echo up; sleep 4; head -c 262154 | wc -c";
+    let mut screen = Screen::new(&pair.guest, &["--hide-timing", "-e", "none", "-t", &pair.address, program]);
+    screen.expect("up");
+    screen.type_keys(&"x".repeat(262_154));
+    screen.expect("262154");
+}
+
+#[test]
 fn a_shells_jobs_are_hung_up_with_it() {
     let (pair, dir) = (Pair::new(), Dir::new());
     let file = dir.join("job");
