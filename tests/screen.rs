@@ -359,6 +359,7 @@ fn a_line_that_is_edited_looks_as_it_does_here() {
     panes.are_equal("typed   x\n>");
     panes.type_text("exit 3");
     panes.press(&["Enter"]);
+    panes.are_equal("exit\nready$");
     panes.type_text("echo status $?");
     panes.press(&["Enter"]);
     panes.are_equal("status 3");

@@ -32,6 +32,8 @@ const GRACE: Duration = Duration::from_secs(5);
 
 /// How long a command that was killed may take to be gone.
 const LAST_WAIT: Duration = Duration::from_secs(1);
+/// How long a command may take to heed its terminal being closed before it is hung up by hand.
+const HEED: Duration = Duration::from_millis(500);
 
 /// How often it is looked whether it has.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -178,13 +180,17 @@ impl Command {
     /// Ends it with everything in its process group, and the job in the foreground of its terminal: SIGHUP, and SIGKILL for
     /// what is left after 5 s.
     pub(super) async fn hang_up(mut self) {
-        let groups: Vec<Pid> = [Some(self.group), self.foreground()].into_iter().flatten().collect();
-        for group in &groups {
-            self.kill(*group, Signal::SIGHUP);
-            // A stopped job must run to hear it.
-            self.kill(*group, Signal::SIGCONT);
-        }
+        let foreground = self.foreground().filter(|group| *group != self.group);
+        let groups: Vec<Pid> = [Some(self.group), foreground].into_iter().flatten().collect();
+        // The kernel hangs up whoever leads a terminal that is closed. Hung up twice at once, bash ends before it has hung
+        // up its own jobs.
+        let by_kernel = self.terminal.is_some();
+        let by_hand = if by_kernel { foreground } else { Some(self.group) };
+        by_hand.iter().for_each(|group| self.hang_up_group(*group));
         (self.stdin, self.stdout, self.stderr, self.terminal) = (None, None, None, None);
+        if by_kernel && tokio::time::timeout(HEED, self.wait()).await.is_err() {
+            self.hang_up_group(self.group);
+        }
         let deadline = tokio::time::Instant::now() + GRACE;
         while tokio::time::Instant::now() < deadline {
             if !self.ended {
@@ -206,6 +212,12 @@ impl Command {
     /// The process group in the foreground of the terminal.
     fn foreground(&self) -> Option<Pid> {
         self.terminal.as_ref()?.process_group_leader().map(Pid::from_raw)
+    }
+
+    fn hang_up_group(&self, group: Pid) {
+        self.kill(group, Signal::SIGHUP);
+        // A stopped job must run to hear it.
+        self.kill(group, Signal::SIGCONT);
     }
 
     fn kill(&self, group: Pid, signal: Signal) {
