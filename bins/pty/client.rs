@@ -83,7 +83,12 @@ pub(crate) struct Client {
     raw: Option<RawMode>,
     stdout: Window,
     stderr: Window,
+    window: u32,
     grant_after: u32,
+    /// Whether there is a terminal at the host.
+    has_tty: bool,
+    /// Whether nobody reads standard output any more.
+    is_unread: bool,
     interrupted: bool,
     /// Whether anything runs at the host.
     runs_something: bool,
@@ -135,7 +140,10 @@ impl Client {
             raw: plan.raw,
             stdout,
             stderr,
+            window,
             grant_after,
+            has_tty: plan.request.tty.is_some(),
+            is_unread: false,
             interrupted: false,
             runs_something: plan.request.op != Op::None,
             watch: Watch::default(),
@@ -174,6 +182,10 @@ impl Client {
             if self.outputs.is_done()
                 && let Some(exit) = exit.take()
             {
+                if self.is_unread && exit == Exit::Signal("PIPE".to_owned()) {
+                    // As it should, and not worth a word.
+                    return Ok(Left::Early(128 + number("PIPE")));
+                }
                 return Ok(Left::Exit(exit));
             }
             // Keys come first, and what goes out before what comes in: a person waits for them, and polling all the rest before
@@ -195,7 +207,11 @@ impl Client {
                 () = even_time(&mut self.times), if exit.is_none() => self.send_at_even_time()?,
                 written = self.outputs.written() => match written {
                     Written::Bytes(stream, count) => self.grant(stream, count)?,
-                    Written::Failed(_, cause) if cause.kind() == io::ErrorKind::BrokenPipe => return Ok(Left::OutputClosed),
+                    Written::Failed(stream, cause) if cause.kind() == io::ErrorKind::BrokenPipe => {
+                        if let Some(left) = self.closed(stream)? {
+                            return Ok(left);
+                        }
+                    }
                     Written::Failed(stream, cause) => {
                         let stream = if stream == Stream::Stdout { "output" } else { "error" };
                         return Err(Error::state(format!("cannot write to standard {stream}: {}", reason(&cause))));
@@ -252,6 +268,24 @@ impl Client {
         };
         // A terminal that takes nothing cannot be helped.
         let _ = tokio::time::timeout(SHOW_WITHIN, shown).await;
+    }
+
+    /// Nobody reads `stream` any more. Without a terminal the command goes on, and hears of it when it writes there.
+    fn closed(&mut self, stream: Stream) -> Result<Option<Left>> {
+        if stream == Stream::Stdout {
+            if self.has_tty {
+                return Ok(Some(Left::OutputClosed));
+            }
+            self.is_unread = true;
+            push(&mut self.sender, &FromDialer::Closed)?;
+        }
+        // What was lost is granted all the same: more may come.
+        let lost = match stream {
+            Stream::Stdout => self.stdout.lost(self.window),
+            Stream::Stderr => self.stderr.lost(self.window),
+        };
+        self.grant(stream, lost)?;
+        Ok(None)
     }
 
     /// Standard input goes on, or ends.
@@ -343,6 +377,11 @@ async fn even_time(times: &mut Option<EvenTimes>) {
 }
 
 impl Window {
+    /// Bytes that came and will never be written.
+    fn lost(&self, window: u32) -> u32 {
+        window.saturating_sub(self.left).saturating_sub(self.freed)
+    }
+
     /// Bytes from the host, which must be within what was granted: they wait in memory until they are written.
     fn take(&mut self, bytes: &[u8]) -> Result<()> {
         let left = u32::try_from(bytes.len()).ok().and_then(|count| self.left.checked_sub(count));

@@ -109,7 +109,7 @@ fn read(mut stdin: Patient) -> channel::Receiver<io::Result<Vec<u8>>> {
 pub(crate) enum Written {
     /// So many were written.
     Bytes(Stream, u32),
-    /// The stream takes no more.
+    /// The stream takes no more; what follows goes nowhere.
     Failed(Stream, io::Error),
 }
 
@@ -177,15 +177,14 @@ impl Outputs {
                 *waiting = waiting.saturating_sub(u64::from(count));
                 written
             }
-            // Whoever listens to the errors no more may still want the output.
-            Written::Failed(Stream::Stderr, cause) if cause.kind() == io::ErrorKind::BrokenPipe => {
-                self.stderr = Sink::Nowhere(0);
-                let lost = std::mem::take(self.waiting_for(Stream::Stderr));
-                Written::Bytes(Stream::Stderr, u32::try_from(lost).unwrap_or(u32::MAX))
-            }
-            Written::Failed(stream, _) => {
+            Written::Failed(stream, cause) => {
+                let nowhere = Sink::Nowhere(0);
+                match stream {
+                    Stream::Stdout => self.stdout = nowhere,
+                    Stream::Stderr => self.stderr = nowhere,
+                }
                 *self.waiting_for(stream) = 0;
-                written
+                Written::Failed(stream, cause)
             }
         }
     }

@@ -114,6 +114,13 @@ pub(super) async fn serve(
                         FromDialer::Window(Stream::Stdout, more) => stdout.grant(more),
                         FromDialer::Window(Stream::Stderr, more) => stderr.grant(more),
                         FromDialer::Pad(bytes) => answer(&mut sender, bytes),
+                        FromDialer::Closed => {
+                            if !command.has_terminal() {
+                                stdout.close();
+                                command.stdout = None;
+                            }
+                            Ok(())
+                        }
                         FromDialer::Command(_) => Err(Error::protocol("a command behind the command")),
                     }),
                     Ok(None) => break Over::Gone(Error::network("the dialer closed before the command ended")),

@@ -46,6 +46,11 @@ impl Output {
         Output { file, credit, pace, sent: 0, left: None }
     }
 
+    /// Takes no more of it: whoever writes to it finds that nobody reads.
+    pub(super) fn close(&mut self) {
+        self.file = None;
+    }
+
     /// Whether no more will come.
     pub(super) fn is_over(&self) -> bool {
         self.file.is_none()

@@ -205,6 +205,7 @@ pub enum Stream {
 /// | 0x05 | `WINDOW` | stream u8 (1 STDOUT, 2 STDERR), bytes u32: so many more may be sent on it |
 /// | 0x06 | `COMMAND` | the next bytes of the command line, 1 to 65,518 |
 /// | 0x07 | `PAD`    | 1 to 64 bytes without a meaning, which the host sends back |
+/// | 0x08 | `CLOSED` | empty: nobody reads standard output any more |
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FromDialer<'a> {
     /// The next bytes of standard input.
@@ -221,6 +222,8 @@ pub enum FromDialer<'a> {
     Command(&'a [u8]),
     /// Nothing, so that nobody sees when something is said.
     Pad(&'a [u8]),
+    /// Nobody reads standard output any more.
+    Closed,
 }
 
 impl<'a> FromDialer<'a> {
@@ -249,6 +252,7 @@ impl<'a> FromDialer<'a> {
             }
             COMMAND => data(record.body).map(FromDialer::Command),
             0x07 => pad(record.body).map(FromDialer::Pad),
+            0x08 => fields.end().map(|()| FromDialer::Closed),
             other => Err(Error::protocol(format!("a record of the unknown type {other:#04x}"))),
         }
     }
@@ -270,6 +274,7 @@ impl<'a> FromDialer<'a> {
             }
             FromDialer::Command(bytes) => (COMMAND, Cow::Borrowed(bytes)),
             FromDialer::Pad(bytes) => (0x07, Cow::Borrowed(bytes)),
+            FromDialer::Closed => (0x08, Cow::Borrowed(&[])),
         }
     }
 }

@@ -56,6 +56,7 @@ fn a_message_of_the_dialer_is_what_it_says_or_nothing() {
         FromDialer::Window(Stream::Stderr, u32::MAX),
         FromDialer::Command(b"echo \xff"),
         FromDialer::Pad(b"p"),
+        FromDialer::Closed,
     ]
     .map(|message| wire(message.encode()));
     attack("FromDialer", &good.each_ref().map(Vec::as_slice), |bytes| {
@@ -67,7 +68,7 @@ fn a_message_of_the_dialer_is_what_it_says_or_nothing() {
         let record = Record { kind: 4, body: name.as_bytes() };
         assert_eq!(FromDialer::decode(&record).is_ok(), taken);
     }
-    for kind in [0x00, 0x08, 0x10, 0x11, 0x7f, 0xef] {
+    for kind in [0x00, 0x09, 0x10, 0x11, 0x7f, 0xef] {
         assert!(FromDialer::decode(&Record { kind, body: b"x" }).is_err());
     }
 }

@@ -90,7 +90,7 @@ const EQUAL: &[Row] = &[
     // One of the client's own streams is not there.
     (&[], r#""$@" 'echo lost; exit 3' >&-"#),
     (&[], r#""$@" 'echo lost >&2; exit 3' 2>&-"#),
-    (&[], r#"{ "$@" 'exec yes' ; echo "status $?" >&2; } | head -n 1"#),
+    (&[], r#"{ "$@" 'echo one; exec >/dev/null; sleep 0.3; exit 4'; echo "status $?" >&2; } | head -n 1"#),
     // A terminal, and none.
     (&["-T"], r#""$@" tty"#),
     (&["-t"], r#""$@" tty"#),

@@ -13,8 +13,18 @@ fn a_reader_that_has_seen_enough_ends_the_client_and_the_command() {
     let mut client = pair.start(&[], "echo $$; exec yes");
     let pid = client.line().parse().unwrap();
     client.close_output();
-    assert_eq!(client.child.wait().unwrap().code(), Some(255));
+    assert_eq!(client.child.wait().unwrap().code(), Some(141));
     eventually("yes has ended", || !is_alive(pid));
+}
+
+#[test]
+fn a_command_that_writes_no_more_goes_on_without_a_reader() {
+    let pair = Pair::new();
+    let mut client = pair.start(&[], "echo ready; read line; echo unread 2>/dev/null; echo done >&2; exit 4");
+    assert_eq!(client.line(), "ready");
+    client.close_output();
+    writeln!(client.stdin(), "go on").unwrap();
+    assert_eq!(client.child.wait().unwrap().code(), Some(4));
 }
 
 #[test]

@@ -144,3 +144,12 @@ fn the_environments_differ_by_the_names_that_belong_to_either() {
     let theirs: Vec<_> = only(&theirs, &ours).into_iter().filter(|name| name != "MAIL").collect();
     assert_eq!(theirs, ["SSH_CLIENT", "SSH_CONNECTION"]);
 }
+
+#[test]
+fn a_command_without_a_reader_ends_by_the_pipe_and_ssh_makes_255_of_it() {
+    let Some(both) = Both::start() else { return };
+    let line = r#"{ "$@" 'exec yes'; echo "status $?" >&2; } | head -n 1"#;
+    let [ours, theirs] = both.each(&[], line);
+    assert_eq!(ours, Outcome(Some(0), said("y\n"), said("status 141\n")));
+    assert_eq!(theirs, Outcome(Some(0), said("y\n"), said("status 255\n")));
+}
