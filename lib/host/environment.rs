@@ -12,6 +12,9 @@ const PATH: &str = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin
 /// Longest value that a dialer may set.
 const MAX_VALUE_LEN: usize = 1024;
 
+/// The type of a terminal of which nothing is known.
+const UNKNOWN_TERMINAL: &str = "dumb";
+
 /// The user whose shell this host gives: the one that it runs as.
 #[derive(Clone, Debug)]
 pub struct Account {
@@ -47,7 +50,7 @@ pub(super) fn environment(
 ) -> BTreeMap<String, OsString> {
     let mut env: BTreeMap<String, OsString> = asked
         .iter()
-        .filter(|(name, value)| may_set(name) && value.len() <= MAX_VALUE_LEN)
+        .filter(|(name, value)| may_set(name) && value.len() <= MAX_VALUE_LEN && is_harmless(value))
         .map(|(name, value)| (name.clone(), value.into()))
         .collect();
     let mut set = |name: &str, value: OsString| env.insert(name.to_owned(), value);
@@ -57,7 +60,7 @@ pub(super) fn environment(
     set("SHELL", account.shell.clone().into());
     set("PATH", PATH.into());
     if let Some(term) = term {
-        set("TERM", term.into());
+        set("TERM", if is_harmless(term) { term } else { UNKNOWN_TERMINAL }.into());
     }
     for (name, value) in connection {
         set(name, value.clone());
@@ -72,6 +75,12 @@ fn may_set(name: &str) -> bool {
         || locale.is_some_and(|rest| {
             (1..=32).contains(&rest.len()) && rest.bytes().all(|b| b.is_ascii_uppercase() || b == b'_')
         })
+}
+
+/// Whether `value` can be neither a path nor a format. Libraries look for files under the names of locales and terminals, and
+/// a catalogue of messages that the dialer put there would speak through a program that the dialer may not choose.
+fn is_harmless(value: &str) -> bool {
+    !value.contains(['/', '%'])
 }
 
 #[cfg(test)]
@@ -110,5 +119,24 @@ mod tests {
         let expected = ["HOME", "KEYWIRE_PEER", "LANG", "LC_TIME", "LOGNAME", "PATH", "SHELL", "TERM", "USER"];
         assert_eq!(names, expected);
         assert!(!env.values().any(|value| value == "evil"));
+    }
+
+    #[test]
+    fn a_value_that_could_be_a_path_or_a_format_is_left_out() {
+        let account = Account { name: "u".into(), home: "/h".into(), shell: "/bin/sh".into() };
+        let made = |name: &str, value: &str, term: &str| {
+            let asked = BTreeMap::from([(name.to_owned(), value.to_owned())]);
+            let env = environment(&account, &asked, Some(term), &[]);
+            (env.get(name).cloned(), env.get("TERM").cloned())
+        };
+        for name in VARIABLES.iter().copied().chain(["LC_ALL", "LC_MESSAGES"]) {
+            for evil in ["../../tmp/x", "/tmp/x", "de:../x", "%n", "100%"] {
+                assert_eq!(made(name, evil, evil), (None, Some("dumb".into())), "{name}={evil}");
+            }
+            for good in ["de_DE.UTF-8@euro", "de:en", "version=2", "truecolor", ""] {
+                assert_eq!(made(name, good, "xterm-256color").0, Some(good.into()), "{name}={good}");
+            }
+        }
+        assert_eq!(made("LANG", "C", "screen.xterm-256color").1, Some("screen.xterm-256color".into()));
     }
 }
