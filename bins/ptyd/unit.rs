@@ -1,21 +1,20 @@
 //! `kw-ptyd --print-unit`: a unit file for systemd's user manager that starts this program as it was called.
 
 use keywire::error::{Error, Result, reason};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The unit file for the command line `args`, which names `--print-unit` among others.
 pub(crate) fn unit(args: impl Iterator<Item = String>) -> Result<String> {
     let program = std::env::current_exe()
         .map_err(|cause| Error::state(format!("cannot tell where this program lies: {}", reason(&cause))))?;
     let mut words = vec![quoted(&text(&program)?)];
-    for arg in args.filter(|arg| arg != "--print-unit") {
+    for arg in with_whole_paths(args.filter(|arg| arg != "--print-unit"))? {
         words.push(quoted(&arg));
     }
     let home = match std::env::var_os("KEYWIRE_HOME").filter(|home| !home.is_empty()) {
         Some(home) => {
-            let home = std::path::absolute(home)
-                .map_err(|cause| Error::state(format!("cannot tell where KEYWIRE_HOME is: {}", reason(&cause))))?;
-            format!("Environment={}\n", quoted(&format!("KEYWIRE_HOME={}", text(&home)?)))
+            let home = text(&whole(Path::new(&home))?)?;
+            format!("Environment={}\n", quoted_without_variables(&format!("KEYWIRE_HOME={home}")))
         }
         None => String::new(),
     };
@@ -58,15 +57,47 @@ WantedBy=default.target
     ))
 }
 
+/// The command line with the files of the options for files given from `/` on: a unit starts in the home directory.
+fn with_whole_paths(mut args: impl Iterator<Item = String>) -> Result<Vec<String>> {
+    let from_root = |path: &str| whole(Path::new(path)).and_then(|path| text(&path));
+    let mut words = Vec::new();
+    while let Some(arg) = args.next() {
+        if ["-i", "--identity", "--passphrase-file"].contains(&arg.as_str()) {
+            words.push(arg);
+            words.extend(args.next().map(|path| from_root(&path)).transpose()?);
+            continue;
+        }
+        let joined = ["--identity=", "--passphrase-file=", "-i"].into_iter().find_map(|option| {
+            let path = arg.strip_prefix(option)?;
+            Some((option, path))
+        });
+        words.push(match joined {
+            Some((option, path)) => format!("{option}{}", from_root(path)?),
+            None => arg,
+        });
+    }
+    Ok(words)
+}
+
+fn whole(path: &Path) -> Result<PathBuf> {
+    std::path::absolute(path)
+        .map_err(|cause| Error::state(format!("cannot tell where '{}' is: {}", path.display(), reason(&cause))))
+}
+
 fn text(path: &Path) -> Result<String> {
     path.to_str()
         .map(str::to_owned)
         .ok_or_else(|| Error::state(format!("{} is not UTF-8, which a unit file must be", path.display())))
 }
 
-/// One word as systemd.service(5) reads it: `%` and `$` stand for themselves only when doubled.
+/// One word of a command line as systemd.service(5) reads it: `%` and `$` stand for themselves only when doubled.
 fn quoted(word: &str) -> String {
-    let escaped = word.replace('\\', "\\\\").replace('"', "\\\"").replace('%', "%%").replace('$', "$$");
+    quoted_without_variables(&word.replace('$', "$$"))
+}
+
+/// The same where no variables are put in, as in `Environment=`: only `%` is doubled.
+fn quoted_without_variables(word: &str) -> String {
+    let escaped = word.replace('\\', "\\\\").replace('"', "\\\"").replace('%', "%%");
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:,=@+%$".contains(c);
     if !escaped.is_empty() && escaped.chars().all(plain) {
         escaped
@@ -90,6 +121,29 @@ mod tests {
             ("", "\"\""),
         ] {
             assert_eq!(quoted(word), written);
+        }
+    }
+
+    #[test]
+    fn a_variable_of_the_unit_has_its_dollar_once() {
+        assert_eq!(quoted_without_variables("KEYWIRE_HOME=/a$b/100%"), "KEYWIRE_HOME=/a$b/100%%");
+    }
+
+    #[test]
+    fn files_are_named_from_the_root_on_however_the_option_is_written() {
+        let here = std::env::current_dir().unwrap();
+        let here = here.to_str().unwrap();
+        for (written, expected) in [
+            (&["-i", "x"][..], format!("-i {here}/x")),
+            (&["-ix"], format!("-i{here}/x")),
+            (&["--identity=x", "--allow-self"], format!("--identity={here}/x --allow-self")),
+            (&["--identity", "x"], format!("--identity {here}/x")),
+            (&["--passphrase-file", "x"], format!("--passphrase-file {here}/x")),
+            (&["--passphrase-file=a/x"], format!("--passphrase-file={here}/a/x")),
+            (&["-i", "/x", "--listen", "[::]:1"], "-i /x --listen [::]:1".to_owned()),
+        ] {
+            let words = with_whole_paths(written.iter().map(|word| (*word).to_owned())).unwrap();
+            assert_eq!(words.join(" "), expected);
         }
     }
 }
