@@ -91,7 +91,11 @@ impl Session {
                 client.stdin().write_all(b"sleep 1000\n").unwrap();
                 client.signal(Signal::SIGHUP);
             }
-            End::OutputClosed => client.close_output(),
+            End::OutputClosed => {
+                client.close_output();
+                // Without a terminal the command itself ends, of its pipe.
+                expected = Some(if self.terminal { 255 } else { 141 });
+            }
             End::Cut => link.unwrap().0.cut(),
             End::Revoked => drop(host.run("kw-peers", ["deny", &guest.key()]).succeeds()),
         }
