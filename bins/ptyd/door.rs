@@ -1,9 +1,7 @@
 //! The door: lets in by the allowlist and by what the command line adds to it, and keeps the books.
 
-use crate::NAME;
 use crate::args::Allowed;
-use crate::audit::{Audit, Entry};
-use keywire::cli;
+use crate::audit::{Audit, Note};
 use keywire::error::Result;
 use keywire::host::{Ended, Event, Keeper, What};
 use keywire::key::PublicKey;
@@ -59,10 +57,6 @@ impl Door {
         let (_, list) = known.insert((stamp, list));
         list.grant(key, right, now)
     }
-
-    fn name(&self, key: &PublicKey) -> Option<String> {
-        Peers::load(&self.store).ok()?.name_of(key).map(str::to_owned)
-    }
 }
 
 impl Keeper for Door {
@@ -98,8 +92,6 @@ impl Keeper for Door {
     }
 
     fn note(&self, event: &Event<'_>) {
-        let name = self.name(&event.peer);
-        let who = name.clone().unwrap_or_else(|| event.peer.to_string());
         let what = match &event.what {
             What::Refused(why) => format!("refused: {}", sanitize_line(why)),
             What::Began => format!("began: {}", event.request.map(asked).unwrap_or_default()),
@@ -112,8 +104,7 @@ impl Keeper for Door {
                 Ended::Stopped => "hung up: the host is ending".to_owned(),
             },
         };
-        cli::say(&format!("{NAME}: {who} from {}: {what}", event.from));
-        self.audit.note(Entry::of(event, name));
+        self.audit.note(Note::of(event, what));
     }
 }
 

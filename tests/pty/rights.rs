@@ -204,6 +204,25 @@ fn a_host_whose_audit_log_cannot_be_written_says_so_and_serves() {
 }
 
 #[test]
+fn a_host_whose_talk_nobody_reads_serves_and_ends() {
+    use nix::fcntl::{FcntlArg, fcntl};
+    let (host, guest) = (User::with_key(), User::with_key());
+    let (_reader, mut writer) = std::io::pipe().unwrap();
+    let size = fcntl(std::os::fd::AsRawFd::as_raw_fd(&writer), FcntlArg::F_SETPIPE_SZ(4096)).unwrap();
+    std::io::Write::write_all(&mut writer, &vec![b'x'; usize::try_from(size).unwrap()]).unwrap();
+    let mut command = host.command("kw-ptyd");
+    command.args(["--listen", "127.0.0.1:0", "--allow", &guest.key()]).stderr(writer);
+    let mut daemon = Running::start(&mut command);
+    let address = daemon.address();
+    for _ in 0..4 {
+        let mut client = Running::start(guest.command("kw-pty").args([&address, "true"]));
+        eventually("the command has run", || client.child.try_wait().unwrap().is_some_and(|ended| ended.success()));
+    }
+    daemon.signal(nix::sys::signal::Signal::SIGTERM);
+    eventually("the host has ended", || daemon.child.try_wait().unwrap().is_some_and(|ended| ended.success()));
+}
+
+#[test]
 fn ten_thousand_rules_are_no_hindrance() {
     let (host, guest) = (User::with_key(), User::with_key());
     host.run("kw-peers", ["allow", &guest.key(), "exec"]).succeeds();
