@@ -1,19 +1,18 @@
 //! A session as its user sees it: keys go out, output comes in, and the terminal is as before when it is over.
 
 use crate::escape::{Escapes, Typed};
+use crate::left::{Left, number};
 use crate::plan::Plan;
 use crate::screen::Watch;
 use crate::signals::{Signalled, Signals};
 use crate::streams::{Outputs, Source, Written};
 use crate::timing::{EvenTimes, TYPED};
-use keywire::cli;
 use keywire::conn::{Connection, Receiver, Sender};
 use keywire::error::{Error, Result, reason};
 use keywire::proto::pty::{Exit, FromDialer, FromHost, Op, STDIN, Stream};
 use keywire::record::MAX_BODY_LEN;
-use keywire::term::{RawMode, WindowSize, sanitize_line};
+use keywire::term::{RawMode, WindowSize};
 use std::io;
-use std::process::ExitCode;
 use std::time::Duration;
 
 const ESCAPES: &str = "\r\n\
@@ -31,48 +30,6 @@ const LISTEN_ON: Duration = Duration::from_secs(2);
 
 /// How long the terminal may take to show what puts it back.
 const SHOW_WITHIN: Duration = Duration::from_millis(500);
-
-/// How the session was left.
-#[derive(Debug)]
-pub(crate) enum Left {
-    /// The command ended.
-    Exit(Exit),
-    /// The user left, or this process was asked to end.
-    Early(u8),
-    /// Nobody reads our output any more.
-    OutputClosed,
-}
-
-impl Left {
-    /// Says what a person should know, and gives the exit status.
-    pub(crate) fn report(self, name: &str, quiet: bool) -> ExitCode {
-        let status = match self {
-            Left::Exit(Exit::Status(status)) => status,
-            Left::Exit(Exit::Signal(signal)) => {
-                if !quiet {
-                    cli::say(&format!("{name}: the command was ended by the signal {}", sanitize_line(&signal)));
-                }
-                128 + number(&signal)
-            }
-            Left::Exit(Exit::NotStarted(status, why)) => {
-                cli::say(&format!("{name}: the host could not start it: {}", sanitize_line(&why)));
-                status
-            }
-            Left::Early(status) => status,
-            Left::OutputClosed => 255,
-        };
-        ExitCode::from(status)
-    }
-}
-
-/// The number of the signal that is called `name` here; 0 for one that this system does not have.
-fn number(name: &str) -> u8 {
-    let called = |number: &u8| {
-        nix::sys::signal::Signal::try_from(i32::from(*number))
-            .is_ok_and(|one| one.as_str().strip_prefix("SIG") == Some(name))
-    };
-    name.parse().ok().filter(|number| *number < 128).or_else(|| (1..=64).find(called)).unwrap_or(0)
-}
 
 /// One session.
 pub(crate) struct Client {

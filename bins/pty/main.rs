@@ -4,6 +4,7 @@
 
 mod client;
 mod escape;
+mod left;
 mod line;
 mod plan;
 mod screen;
@@ -12,7 +13,7 @@ mod streams;
 mod timing;
 mod trial;
 
-use client::{Client, Left};
+use client::Client;
 use keywire::cli;
 use keywire::conn::{CONNECT_WITHIN, DialOptions, HANDSHAKE_WITHIN, KEEPALIVE, dial};
 use keywire::error::{Error, Kind, Result, reason};
@@ -22,6 +23,7 @@ use keywire::proto::pty::{Op, PTY};
 use keywire::store::Store;
 use keywire::sys::{self, Background, Forked};
 use keywire::trust::Peers;
+use left::Left;
 use line::{Answer, Args, Line};
 use plan::Plan;
 use std::ffi::OsString;

@@ -1,7 +1,8 @@
 //! `kw-pty --try`: a host on this machine under a key made for the moment, and a real connection to it. Nothing is read
 //! from the state directory, and nothing is left behind.
 
-use crate::client::{Client, Left};
+use crate::client::Client;
+use crate::left::Left;
 use crate::plan::Plan;
 use keywire::conn::{DialOptions, ListenOptions, Listener, dial};
 use keywire::error::Result;
