@@ -95,7 +95,8 @@ pub(super) async fn serve(
     let mut cut = std::pin::pin!(cut);
     let mut exit: Option<Exit> = None;
     let over = loop {
-        let room = sender.pending() < MOST_PENDING;
+        // Whoever is asked without room would be ready again and again, and the loop would never rest.
+        let (room, room_for_errors) = (sender.pending() < MOST_PENDING, sender.pending() < MOST_PENDING / 2);
         if let Some(exit) = exit.take_if(|_| stdout.is_over() && stderr.is_over()) {
             break Over::Done(exit);
         }
@@ -142,7 +143,7 @@ pub(super) async fn serve(
             }
             () = input.writable(), if input.is_waiting() => input.pump(&mut sender),
             () = stdout.readable(), if room && stdout.can_send() => pump(&mut stdout, &mut stderr, &mut sender),
-            () = stderr.readable(), if room && stderr.can_send() => pump(&mut stdout, &mut stderr, &mut sender),
+            () = stderr.readable(), if room_for_errors && stderr.can_send() => pump(&mut stdout, &mut stderr, &mut sender),
             () = tokio::time::sleep(LAST_OUTPUT), if exit.is_some() && room && !stdout.is_held() && !stderr.is_held() => {
                 // This process may have been stopped for so long: what is there is taken first.
                 pump(&mut stdout, &mut stderr, &mut sender);

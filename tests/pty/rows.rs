@@ -184,7 +184,8 @@ fn standard_error_flows_while_nobody_reads_standard_output() {
     let mut piece = [0; 65_536];
     while !seen.ends_with(b"over\n") {
         let count = stderr.read(&mut piece).unwrap();
-        assert!(count > 0, "standard error ended after {} bytes", seen.len());
+        let last = &seen[seen.len().saturating_sub(300)..];
+        assert!(count > 0, "{} bytes, then {:?}", seen.len(), String::from_utf8_lossy(last));
         seen.extend_from_slice(&piece[..count]);
     }
     assert_eq!(seen.len(), 3_000_005);
@@ -262,6 +263,17 @@ fn standard_error_and_input_get_through_a_flood_of_standard_output() {
     drop(stdin);
     assert!(client.wait().unwrap().success());
     assert!(reader.join().unwrap() > 0);
+}
+
+#[test]
+fn a_flood_of_errors_that_the_network_holds_up_does_not_keep_the_host_from_hearing() {
+    let pair = Pair::new();
+    let (link, address) = Link::to_peer(&pair.address, Quality::slow(std::time::Duration::from_millis(20), 4_000_000));
+    let mut client = pair.guest.command("kw-pty");
+    client.args([&address, "head -c 6000000 /dev/zero & head -c 12000000 /dev/zero >&2; wait; exit 5"]);
+    let done = Done::of(&mut client);
+    assert_eq!((done.code(), done.bytes.len(), done.stderr.len()), (5, 6_000_000, 12_000_000));
+    drop(link);
 }
 
 #[test]
