@@ -94,9 +94,9 @@ pub(super) async fn serve(
     let mut input = Input::new(command.stdin.take(), window);
     let mut cut = std::pin::pin!(cut);
     let mut exit: Option<Exit> = None;
+    let mut errors_first = false;
     let over = loop {
-        // Whoever is asked without room would be ready again and again, and the loop would never rest.
-        let (room, room_for_errors) = (sender.pending() < MOST_PENDING, sender.pending() < MOST_PENDING / 2);
+        let room = sender.pending() < MOST_PENDING;
         if let Some(exit) = exit.take_if(|_| stdout.is_over() && stderr.is_over()) {
             break Over::Done(exit);
         }
@@ -142,11 +142,11 @@ pub(super) async fn serve(
                 stderr.end_with_the_command(command.has_terminal());
             }
             () = input.writable(), if input.is_waiting() => input.pump(&mut sender),
-            () = stdout.readable(), if room && stdout.can_send() => pump(&mut stdout, &mut stderr, &mut sender),
-            () = stderr.readable(), if room_for_errors && stderr.can_send() => pump(&mut stdout, &mut stderr, &mut sender),
+            () = stdout.readable(), if room && stdout.can_send() => pump(&mut stdout, &mut stderr, &mut sender, &mut errors_first),
+            () = stderr.readable(), if room && stderr.can_send() => pump(&mut stdout, &mut stderr, &mut sender, &mut errors_first),
             () = tokio::time::sleep(LAST_OUTPUT), if exit.is_some() && room && !stdout.is_held() && !stderr.is_held() => {
                 // This process may have been stopped for so long: what is there is taken first.
-                pump(&mut stdout, &mut stderr, &mut sender);
+                pump(&mut stdout, &mut stderr, &mut sender, &mut errors_first);
                 if sender.pending() == 0 && !stdout.is_held() && !stderr.is_held()
                     && let Some(exit) = exit.take()
                 {
@@ -171,10 +171,18 @@ pub(super) async fn serve(
     (ended, traffic)
 }
 
-/// Seals what the command has written. Half of the room is for standard error, which a flood must not hold back.
-fn pump(stdout: &mut Output, stderr: &mut Output, sender: &mut Sender) {
-    stderr.pump(STDERR, sender, MOST_PENDING / 2);
-    stdout.pump(STDOUT, sender, MOST_PENDING);
+/// Seals what the command has written. Each stream goes first in its turn, and has half of the room: a flood of one holds back
+/// the other no longer than that. There must be room, or the loop would never rest.
+fn pump(stdout: &mut Output, stderr: &mut Output, sender: &mut Sender, errors_first: &mut bool) {
+    let half = (sender.pending() + MOST_PENDING).div_ceil(2);
+    *errors_first = !*errors_first;
+    if *errors_first {
+        stderr.pump(STDERR, sender, half);
+        stdout.pump(STDOUT, sender, MOST_PENDING);
+    } else {
+        stdout.pump(STDOUT, sender, half);
+        stderr.pump(STDERR, sender, MOST_PENDING);
+    }
 }
 
 /// Keeps the connection for a dialer that wants nothing else, until either is gone or `cut` says so.
