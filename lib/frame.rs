@@ -36,6 +36,16 @@ pub async fn read_frame(from: &mut (impl AsyncRead + Unpin), least: usize, most:
     Ok(body)
 }
 
+/// As much of `text` from its beginning as fits into `most` bytes.
+#[must_use]
+pub fn cut(text: &str, most: usize) -> &str {
+    let mut end = text.len().min(most);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.get(..end).unwrap_or_default()
+}
+
 /// Reads the fields of a message from its bytes, front to back.
 #[derive(Debug)]
 pub struct Fields<'a> {

@@ -71,5 +71,6 @@ pub mod identity;
 pub mod trust;
 pub mod conn;
 pub mod proto;
+pub mod copy;
 pub mod host;
 pub mod cli;

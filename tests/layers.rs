@@ -15,10 +15,22 @@ const DOORS: &[(&str, &[&str])] = &[
     ("fs2", &["lib/store.rs"]),
     ("humantime", &["lib/trust/"]),
     ("tokio::net", &["lib/conn/", "lib/tcp.rs"]),
-    ("argh", &["lib/cli.rs", "bins/keygen/args.rs", "bins/peers/args.rs", "bins/ptyd/args.rs", "bins/pipe/args.rs"]),
+    (
+        "argh",
+        &[
+            "lib/cli.rs",
+            "bins/keygen/args.rs",
+            "bins/peers/args.rs",
+            "bins/ptyd/args.rs",
+            "bins/pipe/args.rs",
+            "bins/scp/args.rs",
+        ],
+    ),
     ("rpassword", &["lib/cli.rs"]),
     ("portable_pty", &["lib/host/"]),
     ("rustix", &["lib/root/"]),
+    ("blake3", &["lib/copy/"]),
+    ("indicatif", &["bins/scp/"]),
     ("qrcode", &["bins/keygen/"]),
 ];
 

@@ -3,6 +3,7 @@
 //! [`dial()`] and [`Listener`] make a [`Connection`]; [`Connection::split`] gives its two halves, which share no lock. The
 //! only module that names a socket of ours. keywire-protocol(7), CONNECTION.
 
+mod bulk;
 mod dial;
 mod gate;
 mod listen;
@@ -10,6 +11,7 @@ mod pulse;
 mod receive;
 mod send;
 
+pub use bulk::{Breaker, BulkOptions, BulkReceiver, BulkSender};
 pub use dial::{DialOptions, Family, dial};
 pub use gate::{
     Counts, ENFORCED_FROM as PENALTY_ENFORCED_FROM, FAILED as PENALTY_FAILED, LONGEST as PENALTY_LONGEST, Limits,

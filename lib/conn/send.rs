@@ -171,11 +171,7 @@ impl Sender {
     /// # Errors
     /// The connection is gone.
     pub async fn fail(mut self, why: Reason, text: &str) -> Result<()> {
-        let mut end = text.len().min(super::receive::MAX_ERROR_TEXT);
-        while !text.is_char_boundary(end) {
-            end -= 1;
-        }
-        let text = text.get(..end).unwrap_or_default();
+        let text = crate::frame::cut(text, super::receive::MAX_ERROR_TEXT);
         self.sealer.seal(kind::ERROR, &[&[why.code()], text.as_bytes()], &mut self.out)?;
         self.sealer.seal(kind::CLOSE, &[&self.carried.to_be_bytes()], &mut self.out)?;
         self.last_words().await

@@ -1,4 +1,5 @@
 //! What is said on a connection: one file a service, one enum a direction, no input or output.
 
 pub mod pipe;
+pub mod copy;
 pub mod pty;

@@ -6,11 +6,13 @@
 //! no openat2 (before Linux 5.6, or forbidden by a sandbox), every part of a path is opened for itself, and no link is
 //! followed.
 
+mod folder;
 mod node;
 mod path;
 #[cfg(test)]
 mod tests;
 
+pub use folder::Folder;
 pub use node::{FileSystem, Kind, Listing, Node, Status};
 pub use path::{MAX_NAME_LEN, MAX_PATH_LEN, Name, RelPath};
 

@@ -51,7 +51,7 @@ impl Status {
 
     // The types of the fields differ between processors.
     #[allow(clippy::unnecessary_cast, clippy::useless_conversion)]
-    fn new(stat: &Stat) -> Self {
+    pub(super) fn new(stat: &Stat) -> Self {
         Status {
             mode: stat.st_mode,
             size: u64::try_from(stat.st_size).unwrap_or(0),
