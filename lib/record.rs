@@ -95,6 +95,25 @@ impl Sealer {
     }
 }
 
+impl Sealer {
+    /// Seals a record where it lies, as [`Sealer::seal`] would have written it: `frame` is room for the length, the type,
+    /// the body, and room for the tag.
+    ///
+    /// # Errors
+    /// Less room than a record without a body takes, or a body over [`MAX_BODY_LEN`].
+    pub fn seal_in_place(&mut self, frame: &mut [u8]) -> Result<()> {
+        let wrong = format!("a record of {} bytes", frame.len());
+        let sealed = frame.len().checked_sub(LENGTH_LEN).filter(|length| *length > TAG_LEN);
+        let length = sealed.and_then(|length| u16::try_from(length).ok()).ok_or_else(|| Error::protocol(&wrong))?;
+        let (front, sealed) = frame.split_at_mut(LENGTH_LEN);
+        let (text, tag) = sealed.split_at_mut(usize::from(length) - TAG_LEN);
+        let number = self.0.number()?;
+        front.copy_from_slice(&length.to_be_bytes());
+        tag.copy_from_slice(&self.0.key.seal(number, &[], text)?);
+        Ok(())
+    }
+}
+
 /// Opens the records of one direction, in order.
 pub struct Opener(Line);
 
@@ -162,6 +181,19 @@ mod tests {
         }
         assert!(one.seal_text(&[], &mut Vec::new()).is_err());
         assert!(one.seal_text(&[0; MAX_BODY_LEN + 2], &mut Vec::new()).is_err());
+    }
+
+    #[test]
+    fn a_record_sealed_where_it_lies_is_the_same_as_from_its_parts() {
+        let (mut one, mut other) = (pair().0, pair().0);
+        for body in [&b""[..], b"x", &[7; MAX_BODY_LEN]] {
+            let mut frame = [&[0; LENGTH_LEN], &[3][..], body, &[0; TAG_LEN]].concat();
+            one.seal_in_place(&mut frame).unwrap();
+            assert_eq!(frame, wire(&mut other, 3, body));
+        }
+        for length in [0, LENGTH_LEN, LENGTH_LEN + TAG_LEN, MAX_BODY_LEN + OVERHEAD + 1] {
+            assert!(one.seal_in_place(&mut vec![0; length]).is_err(), "{length}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@
 mod bulk;
 mod dial;
 mod gate;
+mod intake;
 mod listen;
 mod pulse;
 mod receive;

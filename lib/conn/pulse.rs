@@ -40,6 +40,11 @@ impl Pulse {
         }
     }
 
+    /// Time between questions; zero asks nothing.
+    pub(super) fn interval(&self) -> Duration {
+        self.interval
+    }
+
     fn now(&self) -> u64 {
         u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
     }

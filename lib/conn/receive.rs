@@ -1,7 +1,8 @@
 //! The receiving half of a connection.
 
+use super::Reason;
+use super::intake::{Intake, Taken, after_close, whole_frame};
 use super::pulse::{Pulse, Silence};
-use super::{Reason, kind};
 use crate::error::{Error, Result, reason};
 use crate::frame::{Fields, LENGTH_LEN, MAX_FRAME_LEN};
 use crate::key::PublicKey;
@@ -35,8 +36,8 @@ pub struct Record<'a> {
 /// Records that came together, in the buffer that they came in.
 #[derive(Debug, Default)]
 pub struct Batch {
-    buffer: Vec<u8>,
-    records: Vec<(u8, Range<usize>)>,
+    pub(super) buffer: Vec<u8>,
+    pub(super) records: Vec<(u8, Range<usize>)>,
 }
 
 impl Batch {
@@ -49,12 +50,11 @@ impl Batch {
 
 /// Receives records in order and opens them in place.
 pub struct Receiver {
-    socket: OwnedReadHalf,
-    opener: Opener,
-    buffer: Vec<u8>,
+    pub(super) socket: OwnedReadHalf,
+    pub(super) intake: Intake,
+    pub(super) buffer: Vec<u8>,
     /// The part of the buffer that came and was not taken yet.
-    filled: Range<usize>,
-    carried: u64,
+    pub(super) filled: Range<usize>,
     state: State,
     /// A record that was looked for and not taken yet.
     kept: Option<(u8, Range<usize>)>,
@@ -64,7 +64,6 @@ pub struct Receiver {
     fault: Option<Error>,
     silence: Silence,
     pulse: Arc<Pulse>,
-    me: PublicKey,
 }
 
 /// How far the other side's direction is.
@@ -90,17 +89,15 @@ impl Receiver {
         let silence = pulse.silence();
         Receiver {
             socket,
-            opener,
+            intake: Intake::new(opener, me),
             buffer,
             filled: 0..0,
-            carried: 0,
             state: State::Open,
             kept: None,
             answered: false,
             fault: None,
             silence,
             pulse,
-            me,
         }
     }
 
@@ -195,63 +192,21 @@ impl Receiver {
     /// Takes frames off the buffer up to the next record that is the service's own.
     fn next_step(&mut self) -> Result<Step> {
         while self.state == State::Open {
-            let Some(frame) = self.take_frame()? else { return Ok(Step::Incomplete) };
+            let filled = self.buffer.get(self.filled.clone()).unwrap_or_default();
+            let Some(length) = whole_frame(filled)? else { return Ok(Step::Incomplete) };
+            let frame = self.filled.start + LENGTH_LEN..self.filled.start + length;
+            self.filled.start = frame.end;
             self.pulse.hear();
             let body = frame.start + 1..frame.end - TAG_LEN;
-            let sealed = self.buffer.get_mut(frame).unwrap_or_default();
-            let (kind, text) = self.opener.open(sealed)?;
-            match kind {
-                kind::PING => {
-                    Fields::new(text).end()?;
-                    self.pulse.owe_answer();
-                }
-                kind::PONG => {
-                    Fields::new(text).end()?;
-                    self.answered = true;
-                }
-                kind::ERROR => return Err(told(text, &self.me)),
-                kind::CLOSE => {
-                    let mut fields = Fields::new(text);
-                    let carried = fields.u64()?;
-                    fields.end()?;
-                    self.end(carried)?;
-                }
-                kind if kind < kind::SHARED => {
-                    self.carried += u64::try_from(body.len()).unwrap_or(u64::MAX);
-                    return Ok(Step::Record(kind, body));
-                }
-                kind => return Err(Error::protocol(format!("a record of the unknown type {kind:#04x}"))),
+            match self.intake.take(self.buffer.get_mut(frame).unwrap_or_default())? {
+                Taken::Record(kind) => return Ok(Step::Record(kind, body)),
+                Taken::Ping => self.pulse.owe_answer(),
+                Taken::Pong => self.answered = true,
+                Taken::End if self.filled.is_empty() => self.state = State::Ended,
+                Taken::End => return Err(after_close()),
             }
         }
         Ok(Step::End)
-    }
-
-    /// The place of the next whole frame in the buffer, taken off what is filled.
-    fn take_frame(&mut self) -> Result<Option<Range<usize>>> {
-        let filled = self.buffer.get(self.filled.clone()).unwrap_or_default();
-        let Some((length, rest)) = filled.split_first_chunk::<LENGTH_LEN>() else { return Ok(None) };
-        let length = usize::from(u16::from_be_bytes(*length));
-        if length <= TAG_LEN {
-            return Err(Error::protocol(format!("a record of {length} bytes, too short for its type and tag")));
-        }
-        if rest.len() < length {
-            return Ok(None);
-        }
-        let start = self.filled.start + LENGTH_LEN;
-        self.filled.start = start + length;
-        Ok(Some(start..start + length))
-    }
-
-    /// CLOSE: nothing may be missing, and nothing may follow.
-    fn end(&mut self, carried: u64) -> Result<()> {
-        if carried != self.carried {
-            return Err(Error::protocol(format!("the other side sent {carried} bytes, and {} came", self.carried)));
-        }
-        if !self.filled.is_empty() {
-            return Err(Error::protocol("something follows the close"));
-        }
-        self.state = State::Ended;
-        Ok(())
     }
 
     /// Takes and forgets whatever still comes, up to the other side's end, for at most `within`. Closing a socket that
@@ -318,7 +273,7 @@ impl Receiver {
 }
 
 /// What an ERROR record says.
-fn told(body: &[u8], me: &PublicKey) -> Error {
+pub(super) fn told(body: &[u8], me: &PublicKey) -> Error {
     let mut fields = Fields::new(body);
     let (code, text) = match fields.u8().and_then(|code| Ok((code, fields.text(MAX_ERROR_TEXT)?))) {
         Ok((code, text)) => (code, sanitize_line(text)),

@@ -21,12 +21,12 @@ const LAST_WORDS_WITHIN: Duration = Duration::from_secs(5);
 /// once. A sender that waits for something else must let the connection's signs of life through: with
 /// [`Sender::while_waiting`], or [`Sender::beat`] in a `select!`.
 pub struct Sender {
-    socket: OwnedWriteHalf,
-    sealer: Sealer,
+    pub(super) socket: OwnedWriteHalf,
+    pub(super) sealer: Sealer,
     out: Vec<u8>,
     written: usize,
-    carried: u64,
-    pulse: Arc<Pulse>,
+    pub(super) carried: u64,
+    pub(super) pulse: Arc<Pulse>,
 }
 
 impl Sender {
