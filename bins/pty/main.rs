@@ -91,7 +91,7 @@ fn dial_and_serve(plan: Plan, args: &Args, background: Option<Background>) -> Re
     let right = match plan.request.op {
         Op::Shell => "shell",
         Op::Exec => "exec",
-        Op::Subsystem => "copy-read copy-write",
+        Op::Subsystem | Op::Copy => "copy-read copy-write",
         Op::None => "forward",
     };
     let served = cli::block_on(async {

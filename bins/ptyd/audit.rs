@@ -6,6 +6,7 @@ use keywire::cli;
 use keywire::host::{Ended, Event, What};
 use keywire::key::PublicKey;
 use keywire::log::Log;
+use keywire::proto::copy::Way;
 use keywire::proto::pty::{Exit, Op, Request};
 use keywire::store::Store;
 use keywire::trust::{Peers, timestamp};
@@ -83,6 +84,8 @@ struct Entry {
     command: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tty: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    way: Option<Way>,
     began: String,
     ended: String,
     received: u64,
@@ -93,6 +96,10 @@ struct Entry {
     #[serde(skip_serializing_if = "Option::is_none")]
     signal: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    stored: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failed: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
 }
 
@@ -102,6 +109,7 @@ struct Entry {
 enum Outcome {
     Refused,
     Exit,
+    Copied,
     Signal,
     NotStarted,
     Disconnected,
@@ -116,7 +124,7 @@ impl Entry {
         let most = if matches!(event.what, What::Refused(_)) { MOST_REFUSED_TEXT } else { MOST_TEXT };
         let fits = |(at, c): &(usize, char)| at + c.len_utf8() <= most;
         let short = |text: &str| text.char_indices().take_while(fits).map(|(_, c)| c).collect::<String>();
-        let (mut status, mut signal, mut reason) = (None, None, None);
+        let (mut status, mut signal, mut reason, mut copied) = (None, None, None, None);
         let (began, traffic, outcome) = match &event.what {
             What::Began => return None,
             What::Refused(why) => {
@@ -136,6 +144,10 @@ impl Entry {
                     Ended::Command(Exit::NotStarted(code, why)) => {
                         (status, reason) = (Some(*code), Some(short(why)));
                         Outcome::NotStarted
+                    }
+                    Ended::Copied(outcome) => {
+                        copied = Some(outcome);
+                        Outcome::Copied
                     }
                     Ended::Disconnected(why) => {
                         reason = Some(short(why));
@@ -157,7 +169,8 @@ impl Entry {
             from: event.from,
             op: event.request.map(|request| request.op),
             command: of_request(|request| request.command.clone()).map(|command| short(&command)),
-            tty: event.request.map(|request| request.tty.is_some()),
+            tty: event.request.filter(|request| request.copy.is_none()).map(|request| request.tty.is_some()),
+            way: event.request.and_then(|request| request.copy).map(|copy| copy.way),
             began: timestamp(began),
             ended: timestamp(now),
             received: traffic.received,
@@ -165,6 +178,8 @@ impl Entry {
             outcome,
             status,
             signal,
+            stored: copied.map(|outcome| outcome.stored),
+            failed: copied.map(|outcome| outcome.failed),
             reason,
         })
     }

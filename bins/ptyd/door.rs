@@ -5,6 +5,7 @@ use crate::audit::{Audit, Note};
 use keywire::error::Result;
 use keywire::host::{Ended, Event, Keeper, What};
 use keywire::key::PublicKey;
+use keywire::proto::copy::Way;
 use keywire::proto::pty::{Exit, Op, Request};
 use keywire::store::Store;
 use keywire::term::sanitize_line;
@@ -99,6 +100,7 @@ impl Keeper for Door {
                 Ended::Command(Exit::Status(status)) => format!("ended with status {status}"),
                 Ended::Command(Exit::Signal(signal)) => format!("ended by the signal {signal}"),
                 Ended::Command(Exit::NotStarted(_, why)) => format!("could not be started: {why}"),
+                Ended::Copied(outcome) => format!("ended: {} copied, {} failed", outcome.stored, outcome.failed),
                 Ended::Disconnected(why) => format!("hung up: {}", sanitize_line(why)),
                 Ended::Revoked(why) => format!("hung up: {}", sanitize_line(why)),
                 Ended::Stopped => "hung up: the host is ending".to_owned(),
@@ -121,6 +123,10 @@ fn asked(request: &Request) -> String {
         Op::Subsystem => format!("the subsystem {}", command()),
         Op::Shell => "a shell".to_owned(),
         Op::None => "nothing but the connection".to_owned(),
+        Op::Copy => match request.copy.map(|copy| copy.way) {
+            Some(Way::ToHost) => "a copy to here".to_owned(),
+            _ => "a copy from here".to_owned(),
+        },
     }
 }
 

@@ -1,12 +1,14 @@
 //! One dialer, from its request to its end.
 
 use super::child::{Command, Job};
+use super::copy;
 use super::environment::{Account, environment};
 use super::session::{self, Cut, Ended, Traffic};
 use super::{Event, Keeper, What};
 use crate::conn::{Incoming, Reason, Receiver, Sender};
 use crate::error::{Error, Kind, Result};
 use crate::key::PublicKey;
+use crate::proto::copy::Way;
 use crate::proto::pty::{Op, Request};
 use crate::trust::{Grant, Right, Rule};
 use std::ffi::OsString;
@@ -51,6 +53,17 @@ impl Refusal {
     fn new(reason: Reason, why: impl Into<String>) -> Self {
         Refusal { reason, why: why.into(), told: None }
     }
+
+    /// By what the allowlist said, or because it cannot be read.
+    fn of(error: Error) -> Self {
+        match error.kind() {
+            Kind::Refused => Refusal::new(Reason::Refused, error.to_string()),
+            _ => Refusal {
+                told: Some("the host cannot read its allowlist"),
+                ..Refusal::new(Reason::Unavailable, error.to_string())
+            },
+        }
+    }
 }
 
 /// Serves one dialer.
@@ -77,6 +90,13 @@ pub(super) async fn attend(incoming: Incoming, host: Arc<Host>) {
         Err(error) => return note(Some(&request), What::Refused(&error.to_string())),
     };
     let began = SystemTime::now();
+    if let Some(copy) = request.copy {
+        note(Some(&request), What::Began);
+        let cut = host.cut(&peer, &admission);
+        let (asked, ended, traffic) = copy::serve(connection, copy, admission.grant.rule(), &host.account, cut).await;
+        let request = Request { command: Some(asked), ..request.clone() };
+        return note(Some(&request), What::Ended(began, traffic, &ended));
+    }
     let connected = connection.description();
     let (mut sender, mut receiver) = connection.split();
     let mut cut = std::pin::pin!(host.cut(&peer, &admission));
@@ -151,6 +171,7 @@ impl Host {
             Ok(Admission { grant, rights: vec![right], program: None })
         };
         let admitted = match (request.op, &request.command) {
+            (Op::Copy, _) => return self.admit_to_copy(peer, request).map_err(Refusal::of),
             (Op::Subsystem, Some(name)) => self.admit_to_subsystem(peer, name)?,
             (Op::Exec, _) => with(Right::Exec),
             (Op::None, _) => with(Right::Forward),
@@ -159,13 +180,20 @@ impl Host {
         let admitted = admitted.or_else(|error| {
             with(Right::Exec).ok().filter(|admission| admission.grant.rule().command.is_some()).ok_or(error)
         });
-        admitted.map_err(|error| match error.kind() {
-            Kind::Refused => Refusal::new(Reason::Refused, error.to_string()),
-            _ => Refusal {
-                told: Some("the host cannot read its allowlist"),
-                ..Refusal::new(Reason::Unavailable, error.to_string())
-            },
-        })
+        admitted.map_err(Refusal::of)
+    }
+
+    /// The same for a copy, in the direction that it has.
+    fn admit_to_copy(&self, peer: &PublicKey, request: &Request) -> Result<Admission> {
+        let right = match request.copy.map(|copy| copy.way) {
+            Some(Way::ToHost) => Right::CopyWrite,
+            _ => Right::CopyRead,
+        };
+        let grant = self.keeper.grant(peer, right)?;
+        if grant.rule().command.is_some() {
+            return Err(Error::refused("its rule on the allowlist is for one command only"));
+        }
+        Ok(Admission { grant, rights: vec![right], program: None })
     }
 
     /// The same for a subsystem: files are for those who may copy in at least one direction.

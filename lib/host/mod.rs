@@ -1,7 +1,8 @@
-//! The host: serves shells and commands to the keys that may have them. kw-ptyd runs it, and so does `kw-pty --try`.
+//! The host: serves shells, commands and copies to the keys that may have them. kw-ptyd runs it, and so does `kw-pty --try`.
 
 mod attend;
 mod child;
+mod copy;
 mod environment;
 mod pace;
 mod session;

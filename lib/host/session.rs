@@ -7,6 +7,7 @@ use super::child::Command;
 use super::pace::Pace;
 use super::streams::{Input, MOST_PENDING, Output};
 use crate::conn::{Reason, Receiver, Sender};
+use crate::copy::Outcome;
 use crate::error::{Error, Result};
 use crate::proto::pty::{Exit, FromDialer, FromHost, STDERR, STDOUT, Stream};
 use std::time::{Duration, Instant};
@@ -23,6 +24,8 @@ const LISTEN_ON: Duration = Duration::from_secs(5);
 pub enum Ended {
     /// The command ended, and the dialer was told.
     Command(Exit),
+    /// The copy came to its end.
+    Copied(Outcome),
     /// The dialer went away first; the command was hung up.
     Disconnected(String),
     /// What let the dialer in does so no more; the command was hung up.
@@ -42,17 +45,27 @@ pub(super) enum Cut {
 }
 
 impl Cut {
-    /// Tells the dialer, and listens until it has closed.
-    pub(super) async fn tell(self, sender: Sender, receiver: Receiver) -> Ended {
-        let (reason, text) = match &self {
+    /// What the dialer is told.
+    pub(super) fn words(&self) -> (Reason, String) {
+        match self {
             Cut::Revoked(why) => (Reason::Refused, why.clone()),
             Cut::Nonsense(error) => (Reason::BadRequest, error.to_string()),
             Cut::Stopped => (Reason::ShuttingDown, "the host's program is ending".to_owned()),
-        };
+        }
+    }
+
+    /// Tells the dialer, and listens until it has closed.
+    pub(super) async fn tell(self, sender: Sender, receiver: Receiver) -> Ended {
+        let (reason, text) = self.words();
         // A dialer that is gone already needs no telling.
         if sender.fail(reason, &text).await.is_ok() {
             receiver.drain(LISTEN_ON).await;
         }
+        self.ended()
+    }
+
+    /// How the session ended by it.
+    pub(super) fn ended(self) -> Ended {
         match self {
             Cut::Revoked(why) => Ended::Revoked(why),
             Cut::Nonsense(error) => Ended::Disconnected(error.to_string()),

@@ -1,4 +1,4 @@
-//! The service `pty`: a shell, or one command, on the host. keywire-protocol(7), PTY.
+//! The service `pty`: a shell, one command, or a copy, on the host. keywire-protocol(7), PTY and COPY.
 
 use crate::conn::{Record, Service};
 use crate::error::{Error, Result};
@@ -6,6 +6,7 @@ use crate::frame::Fields;
 use crate::json;
 use crate::modes::MAX_MODES;
 use crate::noise::MAX_REQUEST_LEN;
+use crate::proto::copy;
 use crate::term::WindowSize;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -71,6 +72,9 @@ pub struct Request {
     /// The dialer's terminal; without one the streams are pipes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tty: Option<Tty>,
+    /// What the copy is to be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copy: Option<copy::Request>,
 }
 
 /// What is to run.
@@ -86,6 +90,8 @@ pub enum Op {
     Subsystem,
     /// Nothing: the connection itself is what is wanted.
     None,
+    /// Files are copied: what follows is said in the messages of [`copy`].
+    Copy,
 }
 
 /// The dialer's terminal.
@@ -101,6 +107,12 @@ pub struct Tty {
     /// Its modes; the host leaves those that it does not know.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub modes: BTreeMap<String, u32>,
+}
+
+impl From<copy::Request> for Request {
+    fn from(copy: copy::Request) -> Self {
+        Request { op: Op::Copy, copy: Some(copy), ..Request::default() }
+    }
 }
 
 impl Request {
@@ -148,12 +160,15 @@ impl Request {
         let request: Request = json::parse(bytes, MAX_REQUEST_LEN).map_err(Error::protocol)?;
         let (text, bytes) = (request.command.is_some(), request.command_length.is_some());
         let fits = match request.op {
-            Op::Shell | Op::None => !text && !bytes,
+            Op::Shell | Op::None | Op::Copy => !text && !bytes,
             Op::Exec => text != bytes,
             Op::Subsystem => text && !bytes,
         };
         if !fits {
             return Err(Error::protocol("a command has one line, a subsystem a name, and nothing else has either"));
+        }
+        if request.copy.is_some() != (request.op == Op::Copy) {
+            return Err(Error::protocol("a copy says what it is to be, and nothing else does"));
         }
         if request.command_length.is_some_and(|length| !(1..=MAX_COMMAND_LEN).contains(&length)) {
             return Err(Error::protocol(format!("a command line has 1 to {MAX_COMMAND_LEN} bytes")));
