@@ -2,9 +2,9 @@
 
 use keywire::conn::{self, Limits, ListenOptions, Reason, Record, kind};
 use keywire::noise::{self, Preface};
-use keywire::proto::{pipe, pty};
+use keywire::proto::{copy, pipe, pty};
 use keywire::seal::{CIPHER_KEY_LEN, Suite, TAG_LEN};
-use keywire::{addr, frame, json, key, record};
+use keywire::{addr, frame, json, key, record, root};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -85,7 +85,9 @@ fn the_shared_types_and_codes_of_the_tables_are_the_ones_in_the_code() {
 
 /// The name of the message that `decode` makes of some body of the type `kind`, in capitals; none if no body will do.
 fn understood(kind: u8, decode: impl Fn(&Record<'_>) -> Option<String>) -> Option<String> {
-    let bodies: [&[u8]; 6] = [b"", b"x", &[0; 4], &[1; 5], &[0, 7], &[1, b'K']];
+    let one = 1_u64.to_be_bytes();
+    let bodies: [&[u8]; 11] =
+        [b"", b"x", &[0; 4], &[1; 5], &[0, 7], &[1, b'K'], &[0; 8], &one, &[0; 14], &[0; 16], &[0; 32]];
     let message = bodies.iter().find_map(|body| decode(&Record { kind, body }))?;
     Some(message.split('(').next().unwrap().to_uppercase())
 }
@@ -95,10 +97,20 @@ fn every_type_in_a_table_is_understood_and_no_other() {
     type Decode = fn(&Record<'_>) -> Option<String>;
     let dialer: Decode = |record| pty::FromDialer::decode(record).ok().map(|message| format!("{message:?}"));
     let host: Decode = |record| pty::FromHost::decode(record).ok().map(|message| format!("{message:?}"));
+    let asked: Decode = |record| copy::Asked::decode(record).ok().map(|message| format!("{message:?}"));
+    let sender: Decode = |record| copy::FromSender::decode(record).ok().map(|message| format!("{message:?}"));
+    let receiver: Decode = |record| copy::FromReceiver::decode(record).ok().map(|message| format!("{message:?}"));
     let either: Decode = |record| pipe::Message::decode(record).ok().map(|message| format!("{message:?}"));
-    let all = rows_of_source("lib/proto/pty.rs");
-    let (from_host, from_dialer): (Vec<Row>, Vec<Row>) = all.into_iter().partition(|(at, ..)| number(at) >= 0x10);
-    for (rows, decode) in [(from_dialer, dialer), (from_host, host), (rows_of_source("lib/proto/pipe.rs"), either)] {
+    let decoders = [
+        ("lib/proto/pty.rs", 0x00..0x10, dialer),
+        ("lib/proto/pty.rs", 0x10..0x20, host),
+        ("lib/proto/pipe.rs", 0x00..0xff, either),
+        ("lib/proto/copy.rs", 0x00..0x10, asked),
+        ("lib/proto/copy.rs", 0x10..0x20, sender),
+        ("lib/proto/copy.rs", 0x20..0x30, receiver),
+    ];
+    for (file, types, decode) in decoders {
+        let rows: Vec<Row> = rows_of_source(file).into_iter().filter(|(at, ..)| types.contains(&number(at))).collect();
         let listed: BTreeMap<u8, String> = rows.into_iter().map(|(at, name, _)| (number(&at), name)).collect();
         let known: BTreeMap<u8, String> =
             (0..=u8::MAX).filter_map(|kind| Some((kind, understood(kind, decode)?))).collect();
@@ -156,6 +168,12 @@ fn the_numbers_of_the_page_are_the_ones_in_the_code() {
         ("MAX_MODES", keywire::modes::MAX_MODES as u64),
         ("MAX_NAME_LEN", pty::MAX_NAME_LEN as u64),
         ("MAX_REASON_LEN", pty::MAX_REASON_LEN as u64),
+        ("HASH_LEN", copy::HASH_LEN as u64),
+        ("MAX_ASKED", copy::MAX_ASKED as u64),
+        ("MAX_DEPTH", copy::MAX_DEPTH as u64),
+        ("MAX_PATH_LEN", root::MAX_PATH_LEN as u64),
+        ("MAX_TEXT_LEN", copy::MAX_TEXT_LEN as u64),
+        ("WINDOW", copy::WINDOW),
     ];
     assert_eq!(page, BTreeMap::from(code));
     assert_eq!(ListenOptions::default().handshake_within, conn::HANDSHAKE_WITHIN);
@@ -192,6 +210,16 @@ fn the_text_of_the_page_has_the_numbers_of_its_list() {
             ],
         ),
         ("PTY", vec![pty::TERMINAL_WINDOW.to_string(), format!("else {}", pty::COMMAND_WINDOW)]),
+        (
+            "COPY",
+            vec![
+                format!("A path has at most {} bytes", root::MAX_PATH_LEN),
+                format!("A name has at most {}", root::MAX_NAME_LEN),
+                format!("at most {} SOURCE and EXCLUDE", copy::MAX_ASKED),
+                format!("never more than {} items ahead", copy::WINDOW),
+                format!("BLAKE3 with {} bytes", copy::HASH_LEN),
+            ],
+        ),
     ];
     for (name, phrases) in said {
         let section = section(name);
@@ -217,12 +245,13 @@ fn the_key_on_the_page_is_written_as_the_code_writes_it() {
 
 #[test]
 fn the_requests_on_the_page_are_requests() {
-    let section = section("PTY");
-    let example = section.split("For example:").nth(1).unwrap().split(".Ed").next().unwrap();
-    let example = example.lines().filter(|line| !line.starts_with('.')).collect::<Vec<_>>().join(" ");
-    for rest in example.split("{\"op\"").skip(1) {
-        let request = format!("{{\"op\"{}", rest.trim());
-        pty::Request::decode(request.as_bytes()).unwrap_or_else(|error| panic!("{request}: {error}"));
+    for section in [section("PTY"), section("COPY")] {
+        let example = section.split("For example:").nth(1).unwrap().split(".Ed").next().unwrap();
+        let example = example.lines().filter(|line| !line.starts_with('.')).collect::<Vec<_>>().join(" ");
+        for rest in example.split("{\"op\"").skip(1) {
+            let request = format!("{{\"op\"{}", rest.trim());
+            pty::Request::decode(request.as_bytes()).unwrap_or_else(|error| panic!("{request}: {error}"));
+        }
     }
 }
 
