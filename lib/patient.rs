@@ -1,6 +1,7 @@
 //! Blocking reads and writes of a descriptor that others may have made non-blocking, such as a standard stream: the mode
 //! belongs to all who share it, so it is not ours to change.
 
+use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::fs::File;
@@ -40,8 +41,12 @@ impl Patient {
         loop {
             match work(&self.0) {
                 Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => {
-                    poll(&mut [PollFd::new(self.0.as_fd(), what)], PollTimeout::NONE)?;
+                    match poll(&mut [PollFd::new(self.0.as_fd(), what)], PollTimeout::NONE) {
+                        Ok(_) | Err(Errno::EINTR) => {}
+                        Err(cause) => return Err(cause.into()),
+                    }
                 }
+                Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
                 done => return done,
             }
         }

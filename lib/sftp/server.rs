@@ -4,14 +4,14 @@ use super::handles::{Handle, Handles, Open};
 use super::owners::Owners;
 use super::packet::INIT;
 use super::reply::{Code, Failure, Replies};
-use super::stream::Patient;
 use super::{Attributes, Input, OpenFlags, Request, Rights, broken};
 use crate::error::{Error, Result, reason};
+use crate::patient::Patient;
 use crate::root::{Access, FileSystem, Links, Listing, Node, RelPath, Root, Status};
 use nix::unistd::{Uid, User};
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -93,10 +93,9 @@ impl Server {
     /// # Errors
     /// Those of [`Server::serve`], and no such streams.
     pub fn serve_standard_streams(self) -> Result<()> {
-        let own = |stream: BorrowedFd<'_>| stream.try_clone_to_owned().map(|stream| Patient(File::from(stream)));
         let failed = |cause| Error::state(format!("sftp: no standard input and output: {}", reason(&cause)));
-        let input = own(std::io::stdin().as_fd()).map_err(failed)?;
-        let output = own(std::io::stdout().as_fd()).map_err(failed)?;
+        let input = Patient::of(&std::io::stdin()).map_err(failed)?;
+        let output = Patient::of(&std::io::stdout()).map_err(failed)?;
         self.serve(input, output)
     }
 

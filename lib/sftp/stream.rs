@@ -1,10 +1,8 @@
-//! The two streams: packets out of the input, whole or not at all, and descriptors that are waited for.
+//! The input: packets, whole or not at all.
 
 use super::broken;
 use crate::error::{Error, Result, reason};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use std::io::{self, Read, Write};
-use std::os::fd::AsFd;
+use std::io::Read;
 
 /// Longest packet, in bytes without its length: what OpenSSH takes, and every client stays below.
 pub const MAX_PACKET_LEN: usize = 256 << 10;
@@ -77,44 +75,5 @@ impl<R: Read> Input<R> {
             Ok(fits @ 1..=MAX_PACKET_LEN) => Ok(Some(fits)),
             _ => Err(broken(format!("a packet of {length} bytes where 1 to {MAX_PACKET_LEN} may stand"))),
         }
-    }
-}
-
-/// A descriptor that is waited for where it would not wait itself: whoever made it may have set it so.
-#[derive(Debug)]
-pub(super) struct Patient<F>(pub(super) F);
-
-impl<F: AsFd> Patient<F> {
-    fn wait(&self, until: PollFlags) -> io::Result<()> {
-        match poll(&mut [PollFd::new(self.0.as_fd(), until)], PollTimeout::NONE) {
-            Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(()),
-            Err(cause) => Err(cause.into()),
-        }
-    }
-
-    fn until_done<T>(&mut self, until: PollFlags, mut work: impl FnMut(&mut F) -> io::Result<T>) -> io::Result<T> {
-        loop {
-            match work(&mut self.0) {
-                Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => self.wait(until)?,
-                Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
-                done => return done,
-            }
-        }
-    }
-}
-
-impl<F: Read + AsFd> Read for Patient<F> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        self.until_done(PollFlags::POLLIN, |file| file.read(into))
-    }
-}
-
-impl<F: Write + AsFd> Write for Patient<F> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.until_done(PollFlags::POLLOUT, |file| file.write(bytes))
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.until_done(PollFlags::POLLOUT, Write::flush)
     }
 }
