@@ -91,6 +91,7 @@ pub fn binary(program: &str) -> &'static str {
         "kw-peers" => env!("CARGO_BIN_EXE_kw-peers"),
         "kw-ptyd" => env!("CARGO_BIN_EXE_kw-ptyd"),
         "kw-pty" => env!("CARGO_BIN_EXE_kw-pty"),
+        "kw-scp" => env!("CARGO_BIN_EXE_kw-scp"),
         "kw-pipe" => env!("CARGO_BIN_EXE_kw-pipe"),
         other => panic!("{other} is no program of ours"),
     }
