@@ -3,6 +3,10 @@
 //! argh reads `--name value` only. What people and other programs write besides, `--name=value`, `-nvalue`, `-abc` and a
 //! lone `-`, is brought into that form first, by argh's own description of the options.
 
+mod words;
+
+pub use words::PathArg;
+
 use crate::error::{Error, Kind, Result, reason};
 use crate::identity::IdentityFile;
 use crate::key::KeyPair;
@@ -21,8 +25,22 @@ const LONE_DASH: &str = "\u{f8ff}-";
 
 /// Runs a program: reads its command line, calls `run`, prints what went wrong, and says how it ended.
 pub fn main<A: TopLevelCommand + ArgsInfo>(name: &str, run: fn(A) -> Result<ExitCode>) -> ExitCode {
+    run_with(name, text_only(std::env::args_os().skip(1)), run)
+}
+
+/// The same for a program whose arguments name files, and so need not be UTF-8: those are read as a [`PathArg`].
+pub fn main_of_files<A: TopLevelCommand + ArgsInfo>(name: &str, run: fn(A) -> Result<ExitCode>) -> ExitCode {
+    let words = std::env::args_os().skip(1).map(|arg| words::to_text(&arg)).collect();
+    run_with(name, Ok(words), run)
+}
+
+fn run_with<A: TopLevelCommand + ArgsInfo>(
+    name: &str,
+    words: Result<Vec<String>>,
+    run: fn(A) -> Result<ExitCode>,
+) -> ExitCode {
     crate::sys::protect_memory();
-    let ended = parse::<A>(name, std::env::args_os().skip(1)).and_then(|parsed| match parsed {
+    let ended = words.and_then(|words| parse::<A>(name, &words)).and_then(|parsed| match parsed {
         Parsed::Args(args) => run(args),
         Parsed::Print(text) => print(&text).map(|()| ExitCode::SUCCESS),
     });
@@ -212,18 +230,20 @@ enum Parsed<A> {
     Print(String),
 }
 
-fn parse<A: TopLevelCommand + ArgsInfo>(name: &str, args: impl Iterator<Item = OsString>) -> Result<Parsed<A>> {
-    let mut words = Vec::new();
-    for arg in args {
-        let word = arg.into_string().map_err(|arg| {
-            Error::usage(format!("an argument is not UTF-8: {}", arg.to_string_lossy().escape_debug()))
-        })?;
-        words.push(word);
-    }
+/// The arguments of a program that takes no other than text.
+fn text_only(args: impl Iterator<Item = OsString>) -> Result<Vec<String>> {
+    args.map(|arg| {
+        arg.into_string()
+            .map_err(|arg| Error::usage(format!("an argument is not UTF-8: {}", arg.to_string_lossy().escape_debug())))
+    })
+    .collect()
+}
+
+fn parse<A: TopLevelCommand + ArgsInfo>(name: &str, words: &[String]) -> Result<Parsed<A>> {
     if words.first().is_some_and(|first| first == "--version" || first == "-V") {
         return Ok(Parsed::Print(format!("{}\n", version(name))));
     }
-    let words = normal_form(&A::get_args_info(), &words)?;
+    let words = normal_form(&A::get_args_info(), words)?;
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match A::from_args(&[name], &words) {
         Ok(args) => Ok(Parsed::Args(args)),
@@ -233,7 +253,7 @@ fn parse<A: TopLevelCommand + ArgsInfo>(name: &str, args: impl Iterator<Item = O
         }
         Err(early) => {
             let why = early.output.trim_end().split("\n\n").next().unwrap_or_default().replace('\n', " ");
-            Err(Error::usage(lower_first(&why)).hint(format!("'{name} --help' shows the options")))
+            Err(Error::usage(lower_first(&words::shown(&why))).hint(format!("'{name} --help' shows the options")))
         }
     }
 }
