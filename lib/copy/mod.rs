@@ -3,9 +3,16 @@
 //!
 //! Both block: each runs on a thread of its own and moves large pieces between files and a bulk connection.
 
+mod disks;
+mod glob;
+mod levels;
+mod offers;
+mod part;
 mod place;
 mod receive;
 mod send;
+mod target;
+mod tops;
 
 pub use place::Place;
 pub use receive::{Target, receive};

@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 /// A directory that was found below a root, wherever its path leads by now.
 #[derive(Debug)]
 pub struct Folder {
-    dir: OwnedFd,
+    pub(super) dir: OwnedFd,
 }
 
 impl Root {

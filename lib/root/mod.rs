@@ -11,6 +11,7 @@ mod node;
 mod path;
 #[cfg(test)]
 mod tests;
+mod writing;
 
 pub use folder::Folder;
 pub use node::{FileSystem, Kind, Listing, Node, Status};

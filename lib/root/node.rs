@@ -37,7 +37,7 @@ pub struct Status {
     /// When it was written last, in seconds since 1970.
     pub modified: i64,
     /// Its file system and its number in it: no two files have the same.
-    identity: (u64, u64),
+    pub(super) identity: (u64, u64),
 }
 
 impl Status {
@@ -201,7 +201,7 @@ impl<F: AsFd> Node<F> {
 
     /// A name for what the handle is of, for calls that take no handle made by path alone. It leads to that very thing,
     /// whatever has its path by now.
-    fn through_proc(&self) -> String {
+    pub(super) fn through_proc(&self) -> String {
         format!("/proc/self/fd/{}", self.0.as_fd().as_raw_fd())
     }
 }

@@ -1,0 +1,350 @@
+//! The file that contents go to before they get their name: hidden, in the same directory, and its own name the same each
+//! time, so that an interrupted copy finds it again.
+//!
+//! Whoever writes a part holds a lock on it. A part whose writer is gone is taken over: by nobody else at the same time, and
+//! only if it is ours, has no other name, and is still what its name leads to.
+
+use crate::proto::copy::HASH_LEN;
+use crate::root::{Access, Folder, Kind, Name, Node, Status};
+use std::fs::{File, Permissions, TryLockError};
+use std::io::{self, IoSlice, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::time::{Duration, SystemTime};
+
+/// What the names of parts begin and end with.
+const BEFORE: &[u8] = b".kw-";
+const AFTER: &[u8] = b".part";
+
+/// Bytes of the name of a part: it fits beside the longest name of a file.
+const NAME_LEN: usize = BEFORE.len() + 16 + AFTER.len();
+
+/// How old an empty part is taken over. Whoever makes one locks it at the next moment, and until then it looks the same.
+const ABANDONED_AFTER: Duration = Duration::from_secs(3600);
+
+/// What a file reads at once to be hashed.
+const HASH_PIECE: usize = 256 << 10;
+
+/// The permissions of a part that is to get others when it is whole.
+const HIDDEN: u32 = 0o600;
+
+/// What the permissions of a file are to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rights {
+    /// These, less the umask.
+    New(u32),
+    /// Exactly these.
+    Exactly(u32),
+}
+
+/// When a file was written last: seconds since 1970, and nanoseconds.
+pub(super) type Time = (i64, u32);
+
+/// What a file gets with its name.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Finish {
+    pub(super) rights: Rights,
+    pub(super) time: Option<Time>,
+    /// The contents are to reach the disk before.
+    pub(super) sync: bool,
+}
+
+/// A file on its way.
+#[derive(Debug)]
+pub(super) struct Part {
+    file: File,
+    name: PartName,
+    /// The kernel gave it its permissions just now, for this file.
+    is_new: bool,
+    /// Where the next byte goes.
+    at: u64,
+    /// Bytes that it has: fewer when it ends in a hole.
+    end: u64,
+}
+
+/// The name of a part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct PartName([u8; NAME_LEN]);
+
+impl PartName {
+    /// The one for the file that will be called `name`.
+    fn of(name: Name<'_>) -> Self {
+        let [a, b, c, d, e, f, g, h, ..] = *blake3::hash(name.as_bytes()).as_bytes();
+        Self::new([a, b, c, d, e, f, g, h])
+    }
+
+    /// One that nobody else has.
+    fn random() -> io::Result<Self> {
+        let mut random = [0; 8];
+        getrandom::fill(&mut random).map_err(|_| io::Error::other("the system gives no random bytes"))?;
+        Ok(Self::new(random))
+    }
+
+    fn new(number: [u8; 8]) -> Self {
+        let digit = |value: u8| if value < 10 { b'0' + value } else { b'a' + value - 10 };
+        let digits = number.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]);
+        let mut name = [0; NAME_LEN];
+        let whole = BEFORE.iter().copied().chain(digits).chain(AFTER.iter().copied());
+        for (to, from) in name.iter_mut().zip(whole) {
+            *to = from;
+        }
+        PartName(name)
+    }
+
+    fn name(&self) -> io::Result<Name<'_>> {
+        Name::new(&self.0)
+    }
+}
+
+impl Part {
+    /// An empty part for the file that will be called `name` and have these `rights`.
+    pub(super) fn begin(folder: &Folder, name: Name<'_>, rights: Rights) -> io::Result<Part> {
+        let mode = match rights {
+            // What may not be written or read by its owner could not be taken over.
+            Rights::New(mode) => mode | HIDDEN,
+            Rights::Exactly(_) => HIDDEN,
+        };
+        let own = PartName::of(name);
+        match folder.make_file(own.name()?, mode) {
+            Ok(file) => {
+                if lock(&file) != Lock::Taken {
+                    return Ok(Part { file, name: own, is_new: true, at: 0, end: 0 });
+                }
+                // Somebody looks in this very moment whether it is to be had.
+            }
+            Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => {
+                if let Some(mut part) = take_over(folder, own) {
+                    part.file.set_len(0)?;
+                    (part.at, part.end) = (0, 0);
+                    return Ok(part);
+                }
+            }
+            Err(cause) => return Err(cause),
+        }
+        let name = PartName::random()?;
+        let file = folder.make_file(name.name()?, mode)?;
+        let _ = lock(&file);
+        Ok(Part { file, name, is_new: true, at: 0, end: 0 })
+    }
+
+    /// The part for the file that will be called `name` as an earlier copy left it, if there is one to be had. Writing goes
+    /// on at its end.
+    pub(super) fn left_over(folder: &Folder, name: Name<'_>) -> Option<Part> {
+        let mut part = take_over(folder, PartName::of(name))?;
+        part.file.seek(SeekFrom::Start(part.end)).ok()?;
+        Some(part)
+    }
+
+    /// The file itself.
+    pub(super) fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Where the next byte goes.
+    pub(super) fn at(&self) -> u64 {
+        self.at
+    }
+
+    /// Bytes that the file has by now.
+    pub(super) fn length(&self) -> u64 {
+        self.end
+    }
+
+    /// Whether the next copy would look for it by this name.
+    pub(super) fn can_be_found(&self, name: Name<'_>) -> bool {
+        self.name == PartName::of(name)
+    }
+
+    /// Writes the pieces in a row.
+    pub(super) fn write(&mut self, pieces: &mut [IoSlice<'_>]) -> io::Result<()> {
+        let length = write_all(&mut self.file, pieces)?;
+        self.at += length;
+        self.end = self.at;
+        Ok(())
+    }
+
+    /// Leaves out bytes, which read as zeros.
+    pub(super) fn skip(&mut self, length: u64) -> io::Result<()> {
+        let at = self.at.checked_add(length).ok_or(io::ErrorKind::FileTooLarge)?;
+        self.file.seek(SeekFrom::Start(at))?;
+        self.at = at;
+        Ok(())
+    }
+
+    /// The hash of all of it, read anew.
+    pub(super) fn hash(&mut self) -> io::Result<[u8; HASH_LEN]> {
+        self.lengthen()?;
+        self.file.seek(SeekFrom::Start(0))?;
+        hash_of(&mut self.file, self.at)
+    }
+
+    /// Gives it its name. The error inside says that it is there, but not with the permissions or the time it should have.
+    pub(super) fn finish(mut self, folder: &Folder, name: Name<'_>, how: Finish) -> io::Result<io::Result<()>> {
+        let done = self.make_ready(how).and_then(|kept| {
+            folder.rename(self.name.name()?, name)?;
+            Ok(kept)
+        });
+        if done.is_err() {
+            self.remove(folder);
+        }
+        done
+    }
+
+    fn make_ready(&mut self, how: Finish) -> io::Result<io::Result<()>> {
+        self.lengthen()?;
+        let mut kept = self.set_rights(how.rights);
+        if let Some((seconds, nanos)) = how.time {
+            kept = kept.and(Node::new(&self.file).set_modified(seconds, nanos));
+        }
+        if how.sync {
+            self.file.sync_data()?;
+        }
+        Ok(kept)
+    }
+
+    /// Gives a hole at the end its length.
+    fn lengthen(&mut self) -> io::Result<()> {
+        if self.end < self.at {
+            self.file.set_len(self.at)?;
+            self.end = self.at;
+        }
+        Ok(())
+    }
+
+    fn set_rights(&self, rights: Rights) -> io::Result<()> {
+        let mode = match rights {
+            Rights::New(mode) if self.is_new && mode & HIDDEN == HIDDEN => return Ok(()),
+            Rights::New(mode) if self.is_new => mode & self.file.metadata()?.permissions().mode(),
+            Rights::New(mode) => mode & !umask(),
+            Rights::Exactly(mode) => mode,
+        };
+        self.file.set_permissions(Permissions::from_mode(mode & 0o777))
+    }
+
+    /// Removes it.
+    pub(super) fn remove(self, folder: &Folder) {
+        if let Ok(name) = self.name.name() {
+            let _ = folder.remove(name);
+        }
+    }
+}
+
+/// What is there already for the file `name` of `size` bytes: an open part and its length, or the whole file.
+pub(super) fn have(folder: &Folder, name: Name<'_>, size: u64) -> Option<(File, u64)> {
+    let only_read = Access { read: true, ..Access::default() };
+    let own = PartName::of(name);
+    if let Ok((file, status)) = folder.existing_file(own.name().ok()?, only_read)
+        && is_ours(&status)
+        && (1..=size).contains(&status.size)
+    {
+        return Some((file, status.size));
+    }
+    let (file, status) = folder.existing_file(name, only_read).ok()?;
+    (status.size == size && size > 0).then_some((file, size))
+}
+
+/// A symbolic link called `name`, in place of whatever file or link had the name.
+pub(super) fn place_link(folder: &Folder, name: Name<'_>, target: &[u8]) -> io::Result<()> {
+    match folder.make_link(target, name) {
+        Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => {}
+        made => return made,
+    }
+    let beside = PartName::random()?;
+    folder.make_link(target, beside.name()?)?;
+    let renamed = folder.rename(beside.name()?, name);
+    if renamed.is_err() {
+        let _ = folder.remove(beside.name()?);
+    }
+    renamed
+}
+
+/// The hash of the next `length` bytes of a file.
+pub(super) fn hash_of(file: &mut File, length: u64) -> io::Result<[u8; HASH_LEN]> {
+    let mut hasher = blake3::Hasher::new();
+    let mut piece = vec![0; HASH_PIECE];
+    let mut rest = length;
+    while rest > 0 {
+        let most = usize::try_from(rest).unwrap_or(HASH_PIECE).min(HASH_PIECE);
+        let read = match file.read(piece.get_mut(..most).unwrap_or_default()) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(read) => read,
+            Err(cause) if cause.kind() == io::ErrorKind::Interrupted => continue,
+            Err(cause) => return Err(cause),
+        };
+        hasher.update(piece.get(..read).unwrap_or_default());
+        rest -= u64::try_from(read).unwrap_or(rest).min(rest);
+    }
+    Ok(*hasher.finalize().as_bytes())
+}
+
+/// Writes the pieces in a row, and says how many bytes they were.
+pub(super) fn write_all(to: &mut impl Write, mut pieces: &mut [IoSlice<'_>]) -> io::Result<u64> {
+    let mut length = 0;
+    // Empty pieces in front would look like a file that takes no more.
+    IoSlice::advance_slices(&mut pieces, 0);
+    while !pieces.is_empty() {
+        match to.write_vectored(pieces) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => {
+                length += u64::try_from(written).unwrap_or(0);
+                IoSlice::advance_slices(&mut pieces, written);
+            }
+            Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
+            Err(cause) => return Err(cause),
+        }
+    }
+    Ok(length)
+}
+
+/// Opens the part of this name if it can be taken over.
+fn take_over(folder: &Folder, name: PartName) -> Option<Part> {
+    let both = Access { read: true, write: true, ..Access::default() };
+    let (file, _) = folder.existing_file(name.name().ok()?, both).ok()?;
+    if lock(&file) != Lock::Ours {
+        return None;
+    }
+    let status = Status::of(&file).ok()?;
+    let is_left = status.size > 0 || age(&file).is_some_and(|age| age > ABANDONED_AFTER);
+    // Who had the lock before us may have given it its name meanwhile.
+    let is_there = folder.status(name.name().ok()?).ok()?.is_same(&status);
+    (is_ours(&status) && is_left && is_there).then_some(Part {
+        file,
+        name,
+        is_new: false,
+        at: status.size,
+        end: status.size,
+    })
+}
+
+/// Whether it is a file that we made, and that has no other name.
+fn is_ours(status: &Status) -> bool {
+    status.kind() == Kind::File && status.owner == nix::unistd::geteuid().as_raw() && status.links == 1
+}
+
+fn age(file: &File) -> Option<Duration> {
+    SystemTime::now().duration_since(file.metadata().ok()?.modified().ok()?).ok()
+}
+
+/// Who has the lock of a file.
+#[derive(PartialEq, Eq)]
+enum Lock {
+    Ours,
+    Taken,
+    /// The file system has none: nobody can take over anything.
+    Unknown,
+}
+
+fn lock(file: &File) -> Lock {
+    match file.try_lock() {
+        Ok(()) => Lock::Ours,
+        Err(TryLockError::WouldBlock) => Lock::Taken,
+        Err(TryLockError::Error(_)) => Lock::Unknown,
+    }
+}
+
+/// The permissions that new files do not get. Asked where the kernel could not see to it itself: a part from another time
+/// has the permissions of that time.
+fn umask() -> u32 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("Umask:"));
+    line.and_then(|mask| u32::from_str_radix(mask.trim(), 8).ok()).unwrap_or(0o077)
+}

@@ -1,0 +1,162 @@
+//! Directories and links, and the answers to what is there.
+
+use super::{Due, Receiving, Step, Stop, broken};
+use crate::copy::levels::{Ground, How};
+use crate::copy::{Event, part};
+use crate::error::{Error, reason};
+use crate::proto::copy::{FromReceiver, HASH_LEN, MAX_DEPTH, Meta};
+use crate::root::{Folder, Kind, Name, Status};
+use std::io;
+
+impl Receiving<'_> {
+    /// A directory of the copy itself.
+    pub(super) fn directory(&mut self, meta: &Meta, name: &[u8]) -> Step {
+        let due = self.directory_due(name)?;
+        self.items += 1;
+        let shown = self.shown.len();
+        let levels = self.levels()?;
+        if levels.ground() == Ground::Failed {
+            levels.pass(Ground::Failed, shown);
+            return Ok(());
+        }
+        (self.watch)(Event::Began { path: &self.shown, kind: Kind::Directory, size: None });
+        let how = How { make: !self.wishes.dry_run, preserve: self.wishes.preserve };
+        match self.enter(due, meta, how)? {
+            Ok(Ok(())) => {
+                self.outcome.stored += 1;
+                (self.watch)(Event::Stored { path: &self.shown, kind: Kind::Directory, size: 0 });
+                Ok(())
+            }
+            Ok(Err(cause)) => self.fail(&format!("it keeps other permissions: {}", reason(&cause))),
+            Err(cause) => {
+                let shown = self.shown.len();
+                self.levels()?.pass(Ground::Failed, shown);
+                self.fail(&reason(&cause))
+            }
+        }
+    }
+
+    /// A directory that is asked about: nothing is made, and what cannot be entered has nothing.
+    pub(super) fn ask_below(&mut self, meta: &Meta, name: &[u8]) -> Step {
+        let due = self.directory_due(name)?;
+        if self.enter(due, meta, How { make: false, preserve: false })?.is_err() {
+            let shown = self.shown.len();
+            self.levels()?.pass(Ground::Absent, shown);
+        }
+        Ok(())
+    }
+
+    fn directory_due(&mut self, name: &[u8]) -> Step<Due> {
+        if !self.wishes.recursive {
+            return broken("a directory where only files were asked for");
+        }
+        if self.depth() >= MAX_DEPTH {
+            return broken("directories that are too deep");
+        }
+        self.named(name)
+    }
+
+    fn enter(&mut self, due: Due, meta: &Meta, how: How) -> Step<io::Result<io::Result<()>>> {
+        let shown = self.shown.len();
+        let name = std::mem::take(&mut self.name);
+        let levels = self.levels()?;
+        let entered = if due == Due::Contents {
+            levels.stay(shown);
+            Ok(Ok(()))
+        } else if levels.ground() == Ground::Absent {
+            levels.pass(Ground::Absent, shown);
+            Ok(Ok(()))
+        } else {
+            Name::new(&name).and_then(|name| levels.enter(name, meta, how, shown))
+        };
+        self.name = name;
+        Ok(entered)
+    }
+
+    /// A symbolic link.
+    pub(super) fn link(&mut self, name: &[u8], to: &[u8]) -> Step {
+        if !self.wishes.links {
+            return broken("a symbolic link where none was asked for");
+        }
+        self.no_contents(name)?;
+        self.items += 1;
+        if self.ground() == Ground::Failed {
+            return Ok(());
+        }
+        (self.watch)(Event::Began { path: &self.shown, kind: Kind::Link, size: None });
+        if self.stdout.is_some() {
+            return Err(Stop::Hopeless(Error::no("standard output takes files only")));
+        }
+        match self.place_link(to)? {
+            Ok(()) => {
+                self.outcome.stored += 1;
+                (self.watch)(Event::Stored { path: &self.shown, kind: Kind::Link, size: 0 });
+                Ok(())
+            }
+            Err(cause) => self.fail(&reason(&cause)),
+        }
+    }
+
+    fn place_link(&mut self, to: &[u8]) -> Step<io::Result<()>> {
+        if self.ground() == Ground::Absent {
+            return Ok(Ok(()));
+        }
+        let place = |receiving: &mut Self| {
+            receiving.check_spot()?;
+            let is_written = !receiving.wishes.dry_run;
+            let Some(levels) = &mut receiving.levels else { return Err(io::ErrorKind::NotFound.into()) };
+            let (folder, name) = (levels.folder()?, Name::new(&receiving.name)?);
+            replaceable(folder, name)?;
+            if is_written { part::place_link(folder, name, to) } else { folder.may_be_filled() }
+        };
+        Ok(place(self))
+    }
+
+    /// Whether a file or link can be put where the target says.
+    pub(super) fn check_spot(&self) -> io::Result<()> {
+        if self.only_directory && self.depth() == 0 {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "no such directory"));
+        }
+        Ok(())
+    }
+
+    /// Takes the name of an item that is no directory.
+    pub(super) fn no_contents(&mut self, name: &[u8]) -> Step {
+        match self.named(name)? {
+            Due::Named { contents: false } => Ok(()),
+            _ => broken("a file without a name"),
+        }
+    }
+
+    /// Answers what is there of a file.
+    pub(super) fn ask(&mut self, size: u64, name: &[u8]) -> Step {
+        self.no_contents(name)?;
+        let (length, hash) = self.have(size).unwrap_or((0, [0; HASH_LEN]));
+        self.say(&FromReceiver::Have(length, hash))
+    }
+
+    /// What cannot be found or read is not there.
+    fn have(&mut self, size: u64) -> Option<(u64, [u8; HASH_LEN])> {
+        let levels = self.levels.as_mut().filter(|levels| levels.ground() == Ground::Entered)?;
+        if !self.offers.has_room() {
+            return None;
+        }
+        let (mut file, length) = part::have(levels.folder().ok()?, Name::new(&self.name).ok()?, size)?;
+        self.offers.remember(&levels.path_of(&self.name), &file).ok()?;
+        Some((length, part::hash_of(&mut file, length).ok()?))
+    }
+}
+
+/// What has the name of a file or link that is to come; nothing but another file or link may have it.
+pub(super) fn replaceable(folder: &Folder, name: Name<'_>) -> io::Result<Option<Status>> {
+    let status = match folder.status(name) {
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(None),
+        status => status?,
+    };
+    match status.kind() {
+        Kind::Directory => Err(io::ErrorKind::IsADirectory.into()),
+        Kind::Special => Err(io::Error::other("not a regular file")),
+        Kind::Link => Ok(None),
+        Kind::File => folder.may_write(name).map(|()| Some(status)),
+    }
+}
