@@ -14,7 +14,8 @@ mod signals;
 use args::Args;
 use dialer::{Dialer, Link};
 use keywire::cli;
-use keywire::copy::{Place, Selection, Target, receive, send};
+use keywire::conn::Reason;
+use keywire::copy::{Event, Place, Selection, Target, receive, send};
 use keywire::error::{Error, Kind, Result, reason};
 use keywire::proto::copy::{Asked, Way};
 use operand::Host;
@@ -104,7 +105,7 @@ impl Copier<'_> {
         let Link { out, incoming, breaker } = self.dialer.ask(from, wishes, &asked(sources, &excludes))?;
         // Whoever reads the output may have stopped, and nothing of it is kept.
         self.signals.arm(path.map(|_| breaker.clone()));
-        let watch = &mut |event: keywire::copy::Event<'_>| self.show.event(Some(&from.written), event);
+        let watch = &mut |event: Event<'_>| self.show.event(Some(&from.written), event);
         let received = receive(&target, Some(sources), &wishes, out, incoming, watch);
         breaker.wait();
         self.signals.disarm();
@@ -117,11 +118,15 @@ impl Copier<'_> {
         let wishes = request(self.args, Way::FromHost, totals);
         let there = self.dialer.ask(to, request(self.args, Way::ToHost, totals), &[Asked::Target(path)])?;
         self.signals.arm([there.breaker.clone()]);
-        let here = self.dialer.ask(from, wishes, &asked(sources, &self.excludes()));
+        let here = self.dialer.ask(from, wishes, &asked(sources, &self.excludes())).inspect_err(|_| {
+            there.breaker.cut(Reason::ShuttingDown, "the other host of the copy cannot be reached");
+            there.breaker.wait();
+        });
         let relayed = here.and_then(|here| {
             self.signals.arm([here.breaker.clone()]);
-            let watch = &mut |event: keywire::copy::Event<'_>| self.show.event(Some(&from.written), event);
-            relay::relay(here, there, sources, &wishes, watch).map_err(|(way, error)| self.dialer.hinted(way, error))
+            let watch = |event: Event<'_>| self.show.event(Some(&from.written), event);
+            let relayed = relay::relay(here, there, sources, &wishes, watch);
+            relayed.map_err(|(way, error)| self.dialer.hinted(way, error))
         });
         self.signals.disarm();
         relayed
