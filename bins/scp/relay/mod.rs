@@ -2,6 +2,8 @@
 //! whose reports go back.
 
 mod items;
+#[cfg(test)]
+mod tests;
 mod tree;
 
 use crate::dialer::Link;
