@@ -17,6 +17,7 @@ mod tops;
 pub use place::Place;
 pub use receive::{Target, receive};
 pub use send::{Selection, send};
+pub use tops::Tops;
 
 use crate::root::Kind;
 

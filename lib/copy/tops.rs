@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 
 /// Checks the things that a sender says were named, in their order.
 #[derive(Debug)]
-pub(super) struct Tops<'a> {
+pub struct Tops<'a> {
     asked: Option<&'a [Vec<u8>]>,
     /// How many more there may be.
     left: u32,
@@ -15,7 +15,7 @@ pub(super) struct Tops<'a> {
 
 impl<'a> Tops<'a> {
     /// There will be at most so many; and if anything was asked for, nothing else.
-    pub(super) fn new(asked: Option<&'a [Vec<u8>]>, count: u32) -> Self {
+    pub fn new(asked: Option<&'a [Vec<u8>]>, count: u32) -> Self {
         Tops { asked, left: count, last: None }
     }
 
@@ -23,7 +23,7 @@ impl<'a> Tops<'a> {
     ///
     /// # Errors
     /// It is one too many, or was not asked for.
-    pub(super) fn take(&mut self, source: u32, path: &[u8]) -> Result<()> {
+    pub fn take(&mut self, source: u32, path: &[u8]) -> Result<()> {
         self.left = self.left.checked_sub(1).ok_or_else(|| Error::protocol("more than BEGIN announced"))?;
         let Some(asked) = self.asked else { return Ok(()) };
         let unasked = || Error::protocol(format!("'{}' was not asked for", path.escape_ascii()));
