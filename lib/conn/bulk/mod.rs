@@ -225,6 +225,11 @@ fn lock<T>(held: &Mutex<T>) -> MutexGuard<'_, T> {
     held.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Room for a batch. What of it was never written takes no memory, so it is not filled by hand.
+fn new_room() -> Vec<u8> {
+    vec![0; BATCH]
+}
+
 /// Keeps the bytes of one direction below a rate.
 struct Throttle {
     rate: Option<u64>,

@@ -1,6 +1,6 @@
 //! The receiving half: a thread reads, and whoever receives opens what it has read.
 
-use super::{BATCH, BATCHES, LAST_WORDS_WITHIN, LOOK_EVERY, Shared, Throttle, next};
+use super::{BATCHES, LAST_WORDS_WITHIN, LOOK_EVERY, Shared, Throttle, next};
 use crate::conn::intake::{Intake, Taken, after_close, whole_frame};
 use crate::conn::{Batch, KEEPALIVE_MISSED};
 use crate::error::{Error, Result, reason};
@@ -57,8 +57,7 @@ impl BulkReceiver {
     ) -> Result<Self> {
         let (again, empty) = mpsc::channel();
         for _ in 0..BATCHES {
-            // Room that was never written takes no memory.
-            let _ = again.send(Vec::new());
+            let _ = again.send(super::new_room());
         }
         shared.start(move |shared| {
             let ended = Reading { shared, empty, left: rest }.run();
@@ -228,7 +227,6 @@ impl Reading<'_> {
         let mut throttle = Throttle::new(self.shared.rate);
         loop {
             let Some(mut room) = self.empty_room() else { return self.drain() };
-            room.resize(BATCH, 0);
             match self.fill(&mut room, &mut throttle) {
                 Ok(whole) => {
                     if self.shared.wake.send(Came::Frames(room, whole)).is_err() {

@@ -37,8 +37,7 @@ pub(super) struct Piece {
 }
 
 impl Piece {
-    fn batch(mut room: Vec<u8>) -> Self {
-        room.resize(BATCH, 0);
+    fn batch(room: Vec<u8>) -> Self {
         Piece { room, records: Vec::new(), is_batch: true }
     }
 
@@ -182,7 +181,7 @@ impl BulkSender {
         }
         if self.to_make > 0 {
             self.to_make -= 1;
-            return Ok(Vec::new());
+            return Ok(super::new_room());
         }
         // The thread ends, and with it the wait, when the connection is gone or cut.
         self.empty.recv().map_err(|_| self.shared.broken().unwrap_or_else(super::ended))
