@@ -1,6 +1,6 @@
 //! The sending half: lays records into a batch, seals the batch at once, and a thread writes it.
 
-use super::{BATCH, BATCHES, LAST_WORDS_WITHIN, Line, Shared, Throttle, lock, next};
+use super::{BATCHES, LAST_WORDS_WITHIN, Line, Shared, Throttle, lock, next};
 use crate::conn::{Reason, kind};
 use crate::error::{Error, Result, reason};
 use crate::frame::LENGTH_LEN;
