@@ -53,8 +53,12 @@ fn run(args: Args) -> Result<ExitCode> {
     if copier.show.has_failed() {
         status = status.max(Kind::No.exit_status());
     }
+    let caught = copier.signals.caught();
+    if caught.is_some() {
+        copier.show.interrupted();
+    }
     let said = copier.show.end();
-    match copier.signals.caught() {
+    match caught {
         Some(signal) => Ok(signals::end_by(signal)),
         None => said.map(|()| ExitCode::from(status)),
     }
@@ -93,7 +97,7 @@ impl Copier<'_> {
         let sent = send(&selection, &wishes, out, incoming, &mut |event| self.show.event(None, event));
         breaker.wait();
         self.signals.disarm();
-        sent.map(drop).map_err(|error| self.dialer.hinted(Way::ToHost, error))
+        sent.map(drop).map_err(|error| self.ended(Way::ToHost, stdin, error))
     }
 
     /// From a host to a path here, or to standard output.
@@ -109,7 +113,7 @@ impl Copier<'_> {
         let received = receive(&target, Some(sources), &wishes, out, incoming, watch);
         breaker.wait();
         self.signals.disarm();
-        received.map(drop).map_err(|error| self.dialer.hinted(Way::FromHost, error))
+        received.map(drop).map_err(|error| self.ended(Way::FromHost, path.is_none(), error))
     }
 
     /// From one host to another.
@@ -126,10 +130,20 @@ impl Copier<'_> {
             self.signals.arm([here.breaker.clone()]);
             let watch = |event: Event<'_>| self.show.event(Some(&from.written), event);
             let relayed = relay::relay(here, there, sources, &wishes, watch);
-            relayed.map_err(|(way, error)| self.dialer.hinted(way, error))
+            relayed.map_err(|(way, error)| self.ended(way, false, error))
         });
         self.signals.disarm();
         relayed
+    }
+
+    /// Why a transfer ended too soon, and what its user can do about it.
+    fn ended(&self, way: Way, is_stream: bool, error: Error) -> Error {
+        let step = self.show.next_step().filter(|_| !is_stream && error.kind() == Kind::Network);
+        let error = self.dialer.hinted(way, error);
+        match step {
+            Some(step) => error.hint(step),
+            None => error,
+        }
     }
 
     fn excludes(&self) -> Vec<Vec<u8>> {

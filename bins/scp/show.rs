@@ -26,8 +26,10 @@ pub(crate) struct Show {
     began: Instant,
     /// Why standard output takes no more.
     closed: Option<Error>,
-    /// Whether a part of a file was kept that can be gone on from.
-    pub(crate) has_kept: bool,
+    /// Whether anything was on its way.
+    has_begun: bool,
+    /// Whether it was said that a part of a file is kept.
+    has_kept: bool,
 }
 
 /// A line of `--json`. kw-scp(1), JSON.
@@ -93,6 +95,7 @@ impl Show {
             bytes: 0,
             began: Instant::now(),
             closed: None,
+            has_begun: false,
             has_kept: false,
         }
     }
@@ -107,15 +110,28 @@ impl Show {
         self.failed > 0
     }
 
+    /// How to go on after an end that came too soon, if there is a way and it was not said yet.
+    pub(crate) fn next_step(&self) -> Option<&'static str> {
+        let helps = self.has_begun && !self.has_kept && !self.is_dry;
+        helps.then_some("the same command with --resume goes on from what came over")
+    }
+
+    /// A signal ends the copy.
+    pub(crate) fn interrupted(&self) {
+        if let Some(step) = self.next_step() {
+            self.say(&format!("interrupted; {step}"));
+        }
+    }
+
     /// Something happened to an item; the sender is `host`, or this machine.
     pub(crate) fn event(&mut self, host: Option<&str>, event: Event<'_>) {
         match event {
-            Event::Began { path, kind: Kind::File, size } => {
-                if let Some(progress) = &mut self.progress {
+            Event::Began { path, kind, size } => {
+                self.has_begun = true;
+                if let Some(progress) = self.progress.as_mut().filter(|_| kind == Kind::File) {
                     progress.began(path, size);
                 }
             }
-            Event::Began { .. } => {}
             Event::Moved(bytes) => {
                 if let Some(progress) = &mut self.progress {
                     progress.moved(bytes);
