@@ -77,7 +77,8 @@ impl<W: FnMut(Event<'_>) + Send> Relay<W> {
         loop {
             let batch = match incoming.recv() {
                 Ok(Some(batch)) => batch,
-                Ok(None) if tree.is_over() => return out.close(),
+                // A sender has nothing more to say either once it has heard that nothing can be stored.
+                Ok(None) if tree.is_over() || self.seen().hopeless.is_some() => return out.close(),
                 Ok(None) => return self.fail(Way::FromHost, Error::protocol("it closed before all was sent")),
                 Err(error) => return self.fail(Way::FromHost, error),
             };
@@ -157,7 +158,7 @@ impl<W: FnMut(Event<'_>)> Seen<W> {
     /// Takes note of what the receiver said.
     fn report(&mut self, message: &FromReceiver<'_>, is_over: &mut bool) -> Result<()> {
         if *is_over {
-            return Err(Error::protocol("a message after DONE"));
+            return Err(Error::protocol("a message after the last"));
         }
         let watch = &mut self.watch;
         match message {
@@ -170,7 +171,8 @@ impl<W: FnMut(Event<'_>)> Seen<W> {
                 watch(Event::Failed { path, why });
             }
             FromReceiver::Hopeless(why) => {
-                self.hopeless.get_or_insert_with(|| sanitize_line(why));
+                self.hopeless = Some(sanitize_line(why));
+                *is_over = true;
             }
             FromReceiver::Done => *is_over = true,
         }

@@ -127,27 +127,25 @@ fn what_was_not_asked_for_does_not_come_to_the_other_host() {
 
 #[test]
 fn a_target_that_is_hopeless_is_said_once_and_is_no_fault_of_a_host() {
-    let (from, sender) = host(|mut out, mut incoming| {
+    let (from, sender) = host(|mut out, incoming| {
         say(&mut out, &FromSender::Begin(1));
         out.flush().unwrap();
-        let heard: Vec<u8> = incoming.recv().unwrap().unwrap().records().map(|record| record.kind).collect();
-        say(&mut out, &FromSender::End(0));
+        let heard = hear(incoming);
         out.close().unwrap();
-        hear(incoming);
         heard
     });
     let (to, receiver) = host(|mut out, incoming| {
         report(&mut out, &FromReceiver::Hopeless("x\x1b: no such directory"));
-        report(&mut out, &FromReceiver::Done);
         out.close().unwrap();
-        hear(incoming);
+        hear(incoming)
     });
     let (ended, seen) = run(from, to);
     let (way, error) = ended.unwrap_err();
     assert_eq!((way, error.kind().exit_status(), seen.len()), (Way::ToHost, 1, 0));
     assert_eq!(error.to_string(), "x\\u{1b}: no such directory");
-    assert_eq!(sender.join().unwrap()[0], 0x24);
-    receiver.join().unwrap();
+    let (heard, error) = sender.join().unwrap();
+    assert_eq!((heard, error.map(|error| error.to_string())), (vec![0x24], None));
+    assert!(receiver.join().unwrap().1.is_none());
 }
 
 #[test]
