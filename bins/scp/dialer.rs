@@ -4,7 +4,6 @@ use crate::NAME;
 use crate::args::Args;
 use crate::operand::Host;
 use crate::plan;
-use keywire::addr::PeerAddr;
 use keywire::cli;
 use keywire::conn::{Breaker, BulkOptions, BulkReceiver, BulkSender, DialOptions, Family, dial};
 use keywire::error::{Error, Kind, Result};
@@ -33,11 +32,11 @@ pub(crate) struct Link {
 }
 
 impl Dialer {
-    /// Loads the address book, and our key, for which a passphrase may be asked.
+    /// Loads the address book, looks up all `hosts` in it, and loads our key, for which a passphrase may be asked.
     ///
     /// # Errors
-    /// One of them cannot be had.
-    pub(crate) fn new(args: &Args) -> Result<Self> {
+    /// Those of [`Host::resolve`], and that one of them cannot be had.
+    pub(crate) fn new<'a>(args: &Args, mut hosts: impl Iterator<Item = &'a Host>) -> Result<Self> {
         let options = DialOptions {
             keepalive: Duration::from_secs(args.keepalive),
             allow_self: args.allow_self,
@@ -48,18 +47,13 @@ impl Dialer {
             },
             ..DialOptions::default()
         };
+        let rate = plan::rate(args)?;
         let peers = Peers::load(&Store::home()?)?;
-        let file = |arg: &'_ Option<cli::PathArg>| arg.as_ref().map(AsRef::as_ref).map(std::path::Path::to_owned);
-        let me = cli::identity(file(&args.identity).as_deref(), file(&args.passphrase_file).as_deref())?;
-        Ok(Dialer { me, peers, port: args.port, options, rate: plan::rate(args)?, is_verbose: args.verbose })
-    }
-
-    /// Where `host` is.
-    ///
-    /// # Errors
-    /// Those of [`Host::resolve`].
-    pub(crate) fn resolve(&self, host: &Host) -> Result<PeerAddr> {
-        host.resolve(&self.peers, self.port)
+        hosts.try_for_each(|host| host.resolve(&peers, args.port).map(drop))?;
+        let [identity, passphrase] =
+            [&args.identity, &args.passphrase_file].map(|file| file.as_ref().map(AsRef::as_ref));
+        let me = cli::identity(identity, passphrase)?;
+        Ok(Dialer { me, peers, port: args.port, options, rate, is_verbose: args.verbose })
     }
 
     /// Dials `host` and says what is asked of it.
@@ -67,7 +61,7 @@ impl Dialer {
     /// # Errors
     /// Those of [`dial`].
     pub(crate) fn ask(&self, host: &Host, wishes: Request, asked: &[Asked<'_>]) -> Result<Link> {
-        let to = self.resolve(host)?;
+        let to = host.resolve(&self.peers, self.port)?;
         self.talk(&format!("dialing {to} as {}", self.me.public()));
         let request = pty::Request::from(wishes).encode()?;
         let options = BulkOptions { rate: self.rate };

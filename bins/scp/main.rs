@@ -32,10 +32,7 @@ fn main() -> ExitCode {
 
 fn run(args: Args) -> Result<ExitCode> {
     let plan = Plan::new(&args)?;
-    let dialer = Dialer::new(&args)?;
-    for host in plan.hosts() {
-        dialer.resolve(host)?;
-    }
+    let dialer = Dialer::new(&args, plan.hosts())?;
     let signals = Signals::catch()?;
     let show = Show::new(&args, &plan);
     let mut copier = Copier { args: &args, dialer, signals, show };
@@ -48,6 +45,9 @@ fn run(args: Args) -> Result<ExitCode> {
         if let Err(error) = copied {
             copier.show.report(&error);
             status = status.max(error.kind().exit_status());
+            if error.kind() == Kind::ClosedOutput {
+                break;
+            }
         }
     }
     if copier.show.has_failed() {
