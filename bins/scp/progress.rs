@@ -4,7 +4,7 @@
 //! than one large one.
 
 use crate::operand::shown;
-use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use indicatif::{BinaryBytes, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use keywire::term::WindowSize;
 use std::fmt::Write;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,7 +20,7 @@ const DRAWN_EVERY: Duration = Duration::from_millis(200);
 const TEMPLATE: &str = "{what}{binary_bytes}{of}  {binary_bytes_per_sec}{left}";
 
 /// Characters of a line that are for numbers.
-const FOR_NUMBERS: usize = 60;
+const FOR_NUMBERS: usize = 76;
 
 /// The line at the bottom of the terminal.
 pub(crate) struct Progress {
@@ -57,7 +57,7 @@ impl Progress {
                 })
                 .with_key("of", |state: &ProgressState, line: &mut dyn Write| {
                     if let Some(bytes) = state.len() {
-                        let _ = write!(line, " of {}", indicatif::BinaryBytes(bytes));
+                        let _ = write!(line, " of {}", BinaryBytes(bytes));
                     }
                 })
                 .with_key("left", |state: &ProgressState, line: &mut dyn Write| {
@@ -105,9 +105,11 @@ impl Progress {
         self.bar.suspend(say);
     }
 
-    /// Takes the line away.
-    pub(crate) fn end(&self) {
+    /// Takes the line away; answers with what stays in its place, if it was ever seen.
+    pub(crate) fn end(&self) -> Option<String> {
         self.bar.finish_and_clear();
+        let (bytes, took) = (BinaryBytes(self.bar.position()), HumanDuration(self.began.elapsed()));
+        self.is_shown.then(|| format!("{} files, {bytes} in {took}", lock(&self.now).done))
     }
 }
 

@@ -187,8 +187,8 @@ impl Show {
     /// Standard output did not take what was said there.
     pub(crate) fn end(mut self) -> Result<()> {
         let seconds = self.began.elapsed().as_secs_f64();
-        if let Some(progress) = &self.progress {
-            progress.end();
+        if let Some(sum) = self.progress.as_ref().and_then(Progress::end) {
+            cli::say(&format!("{NAME}: {sum}"));
         }
         let (stored, failed, bytes, dry_run) = (self.stored, self.failed, self.bytes, self.is_dry);
         self.line(|| Line::Done { stored, failed, bytes, seconds, dry_run });
