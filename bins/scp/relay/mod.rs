@@ -125,9 +125,11 @@ impl<W: FnMut(Event<'_>) + Send> Relay<W> {
             Way::FromHost => (&self.from, &self.to),
             Way::ToHost => (&self.to, &self.from),
         };
-        own.cut(Reason::BadRequest, &error.to_string());
-        other.cut(Reason::Unavailable, "the other host of the copy is gone");
+        let why = error.to_string();
+        // Before the other direction hears of it, and takes it for the first thing that went wrong.
         lock(&self.failure).get_or_insert((way, error));
+        own.cut(Reason::BadRequest, &why);
+        other.cut(Reason::Unavailable, "the other host of the copy is gone");
         Ok(())
     }
 
