@@ -12,6 +12,8 @@ mod pulse;
 mod receive;
 mod send;
 
+#[cfg(test)]
+pub(crate) use bulk::tests::pair as bulk_pair;
 pub use bulk::{Breaker, BulkOptions, BulkReceiver, BulkSender};
 pub use dial::{DialOptions, Family, dial};
 pub use gate::{

@@ -131,7 +131,7 @@ impl Levels {
         shown: usize,
     ) -> io::Result<std::result::Result<(), io::Error>> {
         if self.path.len() + 1 + name.as_bytes().len() > MAX_PATH_LEN {
-            return Err(io::ErrorKind::InvalidFilename.into());
+            return Err(io::Error::other("its path is too long"));
         }
         let wanted = u32::from(meta.mode) & MODE_BITS;
         let folder = self.folder()?;

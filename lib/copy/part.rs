@@ -4,6 +4,9 @@
 //! Whoever writes a part holds a lock on it. A part whose writer is gone is taken over: by nobody else at the same time, and
 //! only if it is ours, has no other name, and is still what its name leads to.
 
+#[cfg(test)]
+mod tests;
+
 use crate::proto::copy::HASH_LEN;
 use crate::root::{Access, Folder, Kind, Name, Node, Status};
 use std::fs::{File, Permissions, TryLockError};
@@ -235,6 +238,7 @@ pub(super) fn have(folder: &Folder, name: Name<'_>, size: u64) -> Option<(File, 
     if let Ok((file, status)) = folder.existing_file(own.name().ok()?, only_read)
         && is_ours(&status)
         && (1..=size).contains(&status.size)
+        && file.try_lock_shared().is_ok()
     {
         return Some((file, status.size));
     }

@@ -55,10 +55,9 @@ pub fn receive(
                 Some(_) => Err(Error::protocol("something after END")),
             }
         }
-        Err(Stop::Lost(error)) => Err(error),
+        Err(Stop::Lost(error)) => Err(incoming.reason_for(error)),
         Err(Stop::Broken(error)) => {
-            // What it was says more than that it could not be told.
-            let _ = out.fail(Reason::BadRequest, &error.to_string());
+            out.fail(Reason::BadRequest, &error.to_string());
             Err(error)
         }
         Err(Stop::Hopeless(error)) => {
