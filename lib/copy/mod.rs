@@ -14,6 +14,7 @@ mod send;
 mod target;
 mod tops;
 
+pub use glob::{is_pattern, matches};
 pub use place::Place;
 pub use receive::{Target, receive};
 pub use send::{Selection, send};

@@ -9,6 +9,7 @@
 mod folder;
 mod node;
 mod path;
+mod reading;
 #[cfg(test)]
 mod tests;
 mod writing;
@@ -16,6 +17,7 @@ mod writing;
 pub use folder::Folder;
 pub use node::{FileSystem, Kind, Listing, Node, Status};
 pub use path::{MAX_NAME_LEN, MAX_PATH_LEN, Name, RelPath};
+pub use reading::{Names, Seen, next_data, read_at};
 
 use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags, ResolveFlags};
 use rustix::io::Errno;
