@@ -1,7 +1,12 @@
 //! Patterns of paths: `*`, `?`, `[...]` and `\` as a shell knows them, matched here. No shell ever sees a path.
 
-use crate::root::MAX_NAME_LEN;
+use super::Place;
+use crate::root::{MAX_NAME_LEN, MAX_PATH_LEN, Names};
 use std::borrow::Cow;
+use std::io;
+
+/// Most paths that one pattern may stand for.
+const MAX_MATCHES: usize = 1 << 20;
 
 /// Whether there is anything in `pattern` that stands for more than itself.
 #[must_use]
@@ -18,6 +23,56 @@ pub fn matches(pattern: &[u8], path: &[u8]) -> bool {
         Some(own) => *own == *name,
         None => !matches!(name, b"." | b"..") && dot_fits(pattern, name) && covers_name(pattern, name),
     })
+}
+
+/// The same for what is left out, where a dot in front is a character like any other.
+pub(super) fn covers(pattern: &[u8], path: &[u8]) -> bool {
+    by_name(pattern, path, covers_name)
+}
+
+/// All that `pattern` stands for, in ascending order. What cannot be looked at is not there.
+///
+/// # Errors
+/// It stands for too much.
+pub(super) fn expand(place: &Place, pattern: &[u8]) -> io::Result<Vec<Vec<u8>>> {
+    let mut found = vec![Vec::new()];
+    let mut names = Names::default();
+    for (at, part) in pattern.split(|byte| *byte == b'/').enumerate() {
+        let mut next = Vec::new();
+        for mut path in found {
+            if at > 0 {
+                path.push(b'/');
+            }
+            if let Some(name) = literal(part) {
+                path.extend_from_slice(&name);
+                next.push(path);
+                continue;
+            }
+            names.clear();
+            let listed =
+                place.path(&path).and_then(|at| place.root().folder(&at)).map(|folder| folder.names(&mut names));
+            // A directory that ends early still has what it had by then.
+            if listed.is_err() {
+                continue;
+            }
+            let mut place_in = 0;
+            while let Some((_, name)) = names.next(&mut place_in) {
+                // What stands for the home directory cannot name a file.
+                let is_home = path.is_empty() && name == b"~";
+                if matches(part, name) && !is_home && path.len() + name.len() <= MAX_PATH_LEN {
+                    next.push([&path, name].concat());
+                }
+            }
+            if next.len() > MAX_MATCHES {
+                return Err(io::Error::other(format!("it stands for more than {MAX_MATCHES} paths")));
+            }
+        }
+        found = next;
+    }
+    found.retain(|path| place.path(path).and_then(|at| place.root().link_itself(&at)).is_ok());
+    found.sort_unstable();
+    found.dedup();
+    Ok(found)
 }
 
 /// Compares name by name.
@@ -278,6 +333,12 @@ mod tests {
         assert!(matches(b"[\xf0-\xff]", b"\xfe"));
         assert!(!matches(b"[a-z]", b"\xfe"));
         assert!(matches(b"*\xbc", "ü".as_bytes()) || !matches("ü".as_bytes(), b"u"));
+    }
+
+    #[test]
+    fn what_is_left_out_may_begin_with_a_dot() {
+        assert!(covers(b"*~", b".a~") && covers(b"*", b".git") && covers(b"build/*.o", b"build/.x.o"));
+        assert!(!covers(b"*.o", b"a/b.o") && !covers(b"*", b""));
     }
 
     #[test]

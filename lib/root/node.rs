@@ -6,6 +6,9 @@ use rustix::io::Errno;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
+/// Bytes of a block, as `st_blocks` counts them.
+const BLOCK: u64 = 512;
+
 /// What kind of thing a name stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -36,6 +39,12 @@ pub struct Status {
     pub accessed: i64,
     /// When it was written last, in seconds since 1970.
     pub modified: i64,
+    /// And nanoseconds.
+    pub modified_nanos: u32,
+    /// When its contents or anything said here changed last, in seconds since 1970, and nanoseconds. Nobody can set it.
+    pub changed: (i64, u32),
+    /// Bytes that it takes up; fewer than it has if there are holes in it.
+    pub allocated: u64,
     /// Its file system and its number in it: no two files have the same.
     pub(super) identity: (u64, u64),
 }
@@ -60,6 +69,9 @@ impl Status {
             links: u64::from(stat.st_nlink),
             accessed: i64::try_from(stat.st_atime).unwrap_or(0),
             modified: i64::try_from(stat.st_mtime).unwrap_or(0),
+            modified_nanos: u32::try_from(stat.st_mtime_nsec).unwrap_or(0),
+            changed: (i64::try_from(stat.st_ctime).unwrap_or(0), u32::try_from(stat.st_ctime_nsec).unwrap_or(0)),
+            allocated: u64::try_from(stat.st_blocks).unwrap_or(0).saturating_mul(BLOCK),
             identity: (u64::from(stat.st_dev), u64::from(stat.st_ino)),
         }
     }
@@ -73,6 +85,13 @@ impl Status {
             FileType::Symlink => Kind::Link,
             _ => Kind::Special,
         }
+    }
+
+    /// Whether nothing was written to the file, and nothing of it set, since it had the status `before`.
+    #[must_use]
+    pub fn is_unchanged(&self, before: &Self) -> bool {
+        let of = |status: &Self| (status.size, status.modified, status.modified_nanos, status.changed);
+        of(self) == of(before)
     }
 
     /// Whether both are the status of one file.
