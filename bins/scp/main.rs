@@ -97,7 +97,7 @@ impl Copier<'_> {
         let sent = send(&selection, &wishes, out, incoming, &mut |event| self.show.event(None, event));
         breaker.wait();
         self.signals.disarm();
-        sent.map(drop).map_err(|error| self.ended(Way::ToHost, stdin, error))
+        sent.map(drop).map_err(|error| self.ended(Way::ToHost, stdin, to.named(error)))
     }
 
     /// From a host to a path here, or to standard output.
@@ -130,7 +130,7 @@ impl Copier<'_> {
             self.signals.arm([here.breaker.clone()]);
             let watch = |event: Event<'_>| self.show.event(Some(&from.written), event);
             let relayed = relay::relay(here, there, sources, &wishes, watch);
-            relayed.map_err(|(way, error)| self.ended(way, false, error))
+            relayed.map_err(|(way, error)| self.ended(way, false, to.named(error)))
         });
         self.signals.disarm();
         relayed

@@ -1,7 +1,7 @@
 //! Sources and targets, as they are written.
 
 use keywire::addr::{HostPort, PeerAddr};
-use keywire::error::{Error, Result};
+use keywire::error::{Error, Kind, Result};
 use keywire::proto::pty::PTY;
 use keywire::root::MAX_PATH_LEN;
 use keywire::term::sanitize_line;
@@ -110,6 +110,14 @@ impl Host {
             }),
         };
         found.map_err(|error| self.hinted(error))
+    }
+
+    /// The same failure, with this host in front where it is about a path there.
+    pub(crate) fn named(&self, error: Error) -> Error {
+        match error.kind() {
+            Kind::No => Error::no(format!("{}:{error}", shown(self.written.as_bytes()))),
+            _ => error,
+        }
     }
 
     /// The same failure to reach this host, with a hint if it may not be a host that was meant.

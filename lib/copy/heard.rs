@@ -1,13 +1,14 @@
 //! What the receiver has said, and what that means for what was sent.
 
-use super::ledger::Ledger;
 use super::answers::Answers;
+use super::ledger::Ledger;
 use super::send::Stop;
 use super::{Event, Outcome, Watch};
 use crate::conn::Batch;
 use crate::error::Error;
 use crate::proto::copy::FromReceiver;
 use crate::root::Kind;
+use crate::term::sanitize_line;
 
 /// The receiver's words, checked.
 pub(super) struct Heard<'a> {
@@ -21,7 +22,8 @@ pub(super) struct Heard<'a> {
     skipped: Option<usize>,
     /// The last item is not complete.
     is_inside: bool,
-    is_hopeless: bool,
+    /// Why the receiver stores nothing.
+    hopeless: Option<String>,
     state: State,
 }
 
@@ -45,7 +47,7 @@ impl<'a> Heard<'a> {
             entered: Vec::new(),
             skipped: None,
             is_inside: false,
-            is_hopeless: false,
+            hopeless: None,
             state: State::Open,
         }
     }
@@ -85,12 +87,17 @@ impl<'a> Heard<'a> {
 
     /// Whether there is any sense in going on.
     pub(super) fn is_hopeless(&self) -> bool {
-        self.is_hopeless
+        self.hopeless.is_some()
+    }
+
+    /// Why there is none.
+    pub(super) fn hopeless(&self) -> Option<Error> {
+        self.hopeless.as_ref().map(Error::no)
     }
 
     /// Whether there is any sense in going on with the last item.
     pub(super) fn wants_last(&self) -> bool {
-        !self.is_hopeless && self.ledger.wants_last()
+        !self.is_hopeless() && self.ledger.wants_last()
     }
 
     /// All was sent.
@@ -109,27 +116,24 @@ impl<'a> Heard<'a> {
         (self.watch)(Event::Failed { path, why });
     }
 
-    /// The receiver may close only when all is done.
+    /// The receiver may close only when all is done, or nothing can be.
     pub(super) fn still_open(&self, is_closed: bool) -> Result<(), Stop> {
-        if is_closed && self.state != State::Done { Err(wrong("a close before the DONE")) } else { Ok(()) }
+        let may_close = self.state == State::Done || self.is_hopeless();
+        if is_closed && !may_close { Err(wrong("a close before the DONE")) } else { Ok(()) }
     }
 
     /// Takes what has come.
     pub(super) fn take(&mut self, batch: &Batch) -> Result<(), Stop> {
         for record in batch.records() {
             let message = FromReceiver::decode(&record).map_err(Stop::Wrong)?;
-            if self.state == State::Done {
-                return Err(wrong("something follows the DONE"));
+            if self.state == State::Done || self.is_hopeless() {
+                return Err(wrong("something follows the last word"));
             }
             match message {
                 FromReceiver::Have(length, hash) => self.answers.answer(length, &hash).map_err(wrong)?,
                 FromReceiver::Stored(items) => self.stored(items)?,
                 FromReceiver::Failed(item, why) => self.failed(item, why)?,
-                FromReceiver::Hopeless(_) if self.is_hopeless => return Err(wrong("HOPELESS twice")),
-                FromReceiver::Hopeless(why) => {
-                    self.is_hopeless = true;
-                    self.fail(b"", why);
-                }
+                FromReceiver::Hopeless(why) => self.hopeless = Some(sanitize_line(why)),
                 FromReceiver::Done => self.done()?,
             }
         }
@@ -142,9 +146,7 @@ impl<'a> Heard<'a> {
             return Err(wrong("STORED for items that were not sent, or are settled"));
         }
         while self.ledger.settled() < items {
-            if let Some((path, kind, size)) = self.ledger.settle()
-                && !self.is_hopeless
-            {
+            if let Some((path, kind, size)) = self.ledger.settle() {
                 self.outcome.stored += 1;
                 (self.watch)(Event::Stored { path, kind, size });
             }
@@ -154,9 +156,7 @@ impl<'a> Heard<'a> {
 
     fn failed(&mut self, item: u64, why: &str) -> Result<(), Stop> {
         let news = self.ledger.fail(item).map_err(wrong)?;
-        if let Some(path) = news
-            && !self.is_hopeless
-        {
+        if let Some(path) = news {
             self.outcome.failed += 1;
             (self.watch)(Event::Failed { path, why });
         }
@@ -170,7 +170,7 @@ impl<'a> Heard<'a> {
         if self.state != State::Ended {
             return Err(wrong("DONE before the END"));
         }
-        if !self.is_hopeless && self.ledger.settled() != self.ledger.sent() {
+        if self.ledger.settled() != self.ledger.sent() {
             return Err(wrong("DONE before all items are settled"));
         }
         self.state = State::Done;

@@ -1,7 +1,7 @@
 //! The sender: reads what was named and streams it.
 
-use super::heard::Heard;
 use super::answers::Answers;
+use super::heard::Heard;
 use super::sources::{Excludes, Sources};
 use super::total::Total;
 use super::walk::{Step, Walk};
@@ -273,9 +273,11 @@ impl<'a> Sending<'a> {
         let items = self.heard.ledger.sent();
         let ended = sent.and_then(|()| self.say(&FromSender::End(items)));
         let Sending { out, mut reports, mut heard, inside, .. } = self;
-        let stop = match ended {
-            Ok(()) => return close(out, reports, heard),
-            Err(stop) => stop,
+        let stop = match (ended, heard.hopeless()) {
+            (Ok(()), _) => return close(out, reports, heard),
+            // The receiver waits for nothing any more.
+            (Err(Stop::Lost(_)), Some(why)) => return Err(why),
+            (Err(stop), _) => stop,
         };
         if let Some((path, bytes)) = inside
             && bytes >= LEAST_KEPT
@@ -314,7 +316,7 @@ fn close(out: BulkSender, mut reports: BulkReceiver, mut heard: Heard<'_>) -> Re
         // That everything was written is shown by the DONE.
         let _ = closing.join();
         match rest {
-            Ok(()) => Ok(heard.outcome),
+            Ok(()) => heard.hopeless().map_or(Ok(heard.outcome), Err),
             Err(Stop::Lost(error) | Stop::Wrong(error)) => Err(error),
         }
     })
