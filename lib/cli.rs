@@ -40,6 +40,7 @@ fn run_with<A: TopLevelCommand + ArgsInfo>(
     run: fn(A) -> Result<ExitCode>,
 ) -> ExitCode {
     crate::sys::protect_memory();
+    crate::sys::give_back_large_buffers();
     let ended = words.and_then(|words| parse::<A>(name, &words)).and_then(|parsed| match parsed {
         Parsed::Args(args) => run(args),
         Parsed::Print(text) => print(&text).map(|()| ExitCode::SUCCESS),
@@ -54,6 +55,7 @@ fn run_with<A: TopLevelCommand + ArgsInfo>(
 /// failure of its own is 255, as ssh's are.
 pub fn main_of_remote(name: &str, run: fn(Vec<OsString>) -> Result<ExitCode>) -> ExitCode {
     crate::sys::protect_memory();
+    crate::sys::give_back_large_buffers();
     run(std::env::args_os().skip(1).collect()).unwrap_or_else(|error| {
         report(name, &error);
         ExitCode::from(255)

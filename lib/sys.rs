@@ -15,6 +15,16 @@ pub fn protect_memory() {
     unsafe { nix::libc::prctl(nix::libc::PR_SET_DUMPABLE, 0) };
 }
 
+/// Has large buffers, which are for bulk, go back to the system when they are freed. The C library would keep them once it has
+/// seen one, in each thread's own store, and a host that runs for months would hold what its busiest minute took.
+pub fn give_back_large_buffers() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: M_MMAP_THRESHOLD takes one integer, and is set before any other thread runs.
+    unsafe {
+        nix::libc::mallopt(nix::libc::M_MMAP_THRESHOLD, 512 << 10);
+    }
+}
+
 /// Makes `command` the leader of a session and process group of its own, with the terminal on its standard input as
 /// controlling terminal if `terminal` is true, with no file of ours open but 0, 1 and 2, and hung up if this process, or the
 /// thread that starts it, dies.
