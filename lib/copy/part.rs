@@ -24,8 +24,11 @@ const NAME_LEN: usize = BEFORE.len() + 16 + AFTER.len();
 /// How old an empty part is taken over. Whoever makes one locks it at the next moment, and until then it looks the same.
 const ABANDONED_AFTER: Duration = Duration::from_secs(3600);
 
-/// What a file reads at once to be hashed.
+/// Bytes that are read at once to be hashed.
 const HASH_PIECE: usize = 256 << 10;
+
+/// After so many pieces it is asked whether anybody still waits: a hole can be longer than anybody lives.
+const ASK_EVERY: u64 = 256;
 
 /// The permissions of a part that is to get others when it is whole.
 const HIDDEN: u32 = 0o600;
@@ -173,11 +176,11 @@ impl Part {
         Ok(())
     }
 
-    /// The hash of all of it, read anew.
-    pub(super) fn hash(&mut self) -> io::Result<[u8; HASH_LEN]> {
+    /// The hash of all of it, read anew, for as long as it is `wanted`.
+    pub(super) fn hash(&mut self, wanted: impl FnMut() -> bool) -> io::Result<[u8; HASH_LEN]> {
         self.lengthen()?;
         self.file.seek(SeekFrom::Start(0))?;
-        hash_of(&mut self.file, self.at)
+        hash_of(&mut self.file, self.at, wanted)
     }
 
     /// Gives it its name. The error inside says that it is there, but not with the permissions or the time it should have.
@@ -261,12 +264,16 @@ pub(super) fn place_link(folder: &Folder, name: Name<'_>, target: &[u8]) -> io::
     renamed
 }
 
-/// The hash of the next `length` bytes of a file.
-pub(super) fn hash_of(file: &mut File, length: u64) -> io::Result<[u8; HASH_LEN]> {
+/// The hash of the next `length` bytes of a file, for as long as it is `wanted`.
+pub(super) fn hash_of(file: &mut File, length: u64, mut wanted: impl FnMut() -> bool) -> io::Result<[u8; HASH_LEN]> {
     let mut hasher = blake3::Hasher::new();
     let mut piece = vec![0; HASH_PIECE];
-    let mut rest = length;
+    let (mut rest, mut pieces) = (length, 0_u64);
     while rest > 0 {
+        pieces += 1;
+        if pieces.is_multiple_of(ASK_EVERY) && !wanted() {
+            return Err(io::ErrorKind::ConnectionAborted.into());
+        }
         let most = usize::try_from(rest).unwrap_or(HASH_PIECE).min(HASH_PIECE);
         let read = match file.read(piece.get_mut(..most).unwrap_or_default()) {
             Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),

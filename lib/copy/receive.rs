@@ -7,7 +7,7 @@ mod tests;
 
 use super::levels::{Ground, Levels};
 use super::offers::Offers;
-use super::target::{self, Called};
+use super::target;
 use super::tops::Tops;
 use super::{Event, Outcome, Place, Watch};
 use crate::conn::{Batch, BulkReceiver, BulkSender, Reason};
@@ -15,6 +15,7 @@ use crate::error::{Error, Result, reason};
 use crate::patient::Patient;
 use crate::proto::copy::{FromReceiver, FromSender, Request, Sync};
 use files::Arriving;
+use items::Due;
 use std::io::{self, IoSlice};
 
 /// Most items that are settled and not said to be.
@@ -105,17 +106,6 @@ enum Phase {
     Copying,
     /// END came.
     Over,
-}
-
-/// What the next item without a name is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Due {
-    /// None can come.
-    Nothing,
-    /// What a TOP announced, under this name.
-    Named { contents: bool },
-    /// What is in the directory goes to where we are.
-    Contents,
 }
 
 /// A copy that comes in.
@@ -279,49 +269,6 @@ impl<'a> Receiving<'a> {
         Ok(())
     }
 
-    fn top(&mut self, source: u32, path: &[u8]) -> Step {
-        if self.depth() > 0 {
-            return broken("a TOP in a directory");
-        }
-        self.tops.take(source, path).map_err(Stop::Broken)?;
-        let called = target::called(path, self.asked.is_some()).map_err(Stop::Broken)?;
-        let own = match called {
-            Called::Name(name) => name.as_bytes(),
-            Called::Contents => &[],
-        };
-        let contents = called == Called::Contents;
-        self.due = match &self.called {
-            None if contents => Due::Contents,
-            _ => Due::Named { contents },
-        };
-        self.name.clear();
-        self.name.extend_from_slice(self.called.as_deref().unwrap_or(own));
-        self.shown.clear();
-        self.shown.extend_from_slice(path);
-        Ok(())
-    }
-
-    /// Takes the name of an item; without one it is what a TOP announced.
-    fn named(&mut self, name: &[u8]) -> Step<Due> {
-        if name.is_empty() {
-            return match std::mem::replace(&mut self.due, Due::Nothing) {
-                Due::Nothing => broken("an item without a name that no TOP announced"),
-                due => Ok(due),
-            };
-        }
-        if self.depth() == 0 {
-            return broken("an item with a name outside of any directory");
-        }
-        self.name.clear();
-        self.name.extend_from_slice(name);
-        self.shown.truncate(self.levels.as_ref().map_or(0, Levels::shown));
-        if !self.shown.ends_with(b"/") {
-            self.shown.push(b'/');
-        }
-        self.shown.extend_from_slice(name);
-        Ok(Due::Named { contents: false })
-    }
-
     fn depth(&self) -> usize {
         self.levels.as_ref().map_or(0, Levels::depth)
     }
@@ -339,23 +286,6 @@ impl<'a> Receiving<'a> {
             }
             None => broken("more than BEGIN announced"),
         }
-    }
-
-    fn leave(&mut self) -> Step {
-        if self.depth() == 0 {
-            return broken("a LEAVE outside of any directory");
-        }
-        let levels = self.levels()?;
-        let shown = levels.shown();
-        let left = levels.leave();
-        // The sender has forgotten what this was: it is said here alone.
-        if let Some(Err(cause)) = left {
-            self.shown.truncate(shown);
-            self.outcome.failed += 1;
-            let why = format!("it keeps other permissions or another time: {}", reason(&cause));
-            (self.watch)(Event::Failed { path: &self.shown, why: &why });
-        }
-        Ok(())
     }
 
     fn end(&mut self, items: u64) -> Step {

@@ -17,7 +17,7 @@ use std::os::unix::fs::PermissionsExt;
 const WORTH_KEEPING: u64 = 64 << 10;
 
 /// Zeros that are written at once where there are no holes.
-const ZEROS: [u8; 4096] = [0; 4096];
+static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
 /// A file that is under way.
 pub(super) struct Arriving {
@@ -204,6 +204,8 @@ impl Receiving<'_> {
             (Some(Sink::Out), Some((out, hasher))) => {
                 let mut rest = length;
                 while rest > 0 {
+                    // A hole can be longer than the connection lasts.
+                    self.out.flush().map_err(Stop::Lost)?;
                     let most = usize::try_from(rest).unwrap_or(usize::MAX);
                     let zeros = ZEROS.get(..most).unwrap_or(&ZEROS);
                     if self.wishes.verify {
@@ -241,15 +243,19 @@ impl Receiving<'_> {
             return broken("a file that is shorter than it says");
         }
         if let Some(sent) = hash {
+            let out = &mut self.out;
             let found = match (self.arriving.as_mut().map(|arriving| &mut arriving.sink), &self.stdout) {
-                (Some(Sink::Part(part)), _) => part.hash(),
+                (Some(Sink::Part(part)), _) => part.hash(|| out.flush().is_ok()),
                 (Some(Sink::Out), Some((_, hasher))) => Ok(*hasher.finalize().as_bytes()),
                 _ => Ok(sent),
             };
             let why = match found {
                 Ok(found) if found == sent => None,
                 Ok(_) => Some("hash differs".to_owned()),
-                Err(cause) => Some(format!("it cannot be read again: {}", reason(&cause))),
+                Err(cause) => {
+                    self.out.flush().map_err(Stop::Lost)?;
+                    Some(format!("it cannot be read again: {}", reason(&cause)))
+                }
             };
             if let Some(why) = why {
                 self.drop_part();

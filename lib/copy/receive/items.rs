@@ -1,14 +1,88 @@
-//! Directories and links, and the answers to what is there.
+//! What comes besides the contents of files: tops, directories and links, and questions.
 
-use super::{Due, Receiving, Step, Stop, broken};
-use crate::copy::levels::{Ground, How};
+use super::{Receiving, Step, Stop, broken};
+use crate::copy::levels::{Ground, How, Levels};
+use crate::copy::target::{self, Called};
 use crate::copy::{Event, part};
 use crate::error::{Error, reason};
 use crate::proto::copy::{FromReceiver, HASH_LEN, MAX_DEPTH, Meta};
 use crate::root::{Folder, Kind, Name, Status};
 use std::io;
 
+/// What the next item without a name is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Due {
+    /// None can come.
+    Nothing,
+    /// What a TOP announced, under this name.
+    Named { contents: bool },
+    /// What is in the directory goes to where we are.
+    Contents,
+}
+
 impl Receiving<'_> {
+    /// Announces something that was named: the next item.
+    pub(super) fn top(&mut self, source: u32, path: &[u8]) -> Step {
+        if self.depth() > 0 {
+            return broken("a TOP in a directory");
+        }
+        self.tops.take(source, path).map_err(Stop::Broken)?;
+        let called = target::called(path, self.asked.is_some()).map_err(Stop::Broken)?;
+        let own = match called {
+            Called::Name(name) => name.as_bytes(),
+            Called::Contents => &[],
+        };
+        let contents = called == Called::Contents;
+        self.due = match &self.called {
+            None if contents => Due::Contents,
+            _ => Due::Named { contents },
+        };
+        self.name.clear();
+        self.name.extend_from_slice(self.called.as_deref().unwrap_or(own));
+        self.shown.clear();
+        self.shown.extend_from_slice(path);
+        Ok(())
+    }
+
+    /// Takes the name of an item; without one it is what a TOP announced.
+    fn named(&mut self, name: &[u8]) -> Step<Due> {
+        if name.is_empty() {
+            return match std::mem::replace(&mut self.due, Due::Nothing) {
+                Due::Nothing => broken("an item without a name that no TOP announced"),
+                due => Ok(due),
+            };
+        }
+        if self.depth() == 0 {
+            return broken("an item with a name outside of any directory");
+        }
+        self.name.clear();
+        self.name.extend_from_slice(name);
+        self.shown.truncate(self.levels.as_ref().map_or(0, Levels::shown));
+        if !self.shown.ends_with(b"/") {
+            self.shown.push(b'/');
+        }
+        self.shown.extend_from_slice(name);
+        Ok(Due::Named { contents: false })
+    }
+
+    /// Leaves a directory.
+    pub(super) fn leave(&mut self) -> Step {
+        if self.depth() == 0 {
+            return broken("a LEAVE outside of any directory");
+        }
+        let levels = self.levels()?;
+        let shown = levels.shown();
+        let left = levels.leave();
+        // The sender has forgotten what this was: it is said here alone.
+        if let Some(Err(cause)) = left {
+            self.shown.truncate(shown);
+            self.outcome.failed += 1;
+            let why = format!("it keeps other permissions or another time: {}", reason(&cause));
+            (self.watch)(Event::Failed { path: &self.shown, why: &why });
+        }
+        Ok(())
+    }
+
     /// A directory of the copy itself.
     pub(super) fn directory(&mut self, meta: &Meta, name: &[u8]) -> Step {
         let due = self.directory_due(name)?;
@@ -143,7 +217,8 @@ impl Receiving<'_> {
         }
         let (mut file, length) = part::have(levels.folder().ok()?, Name::new(&self.name).ok()?, size)?;
         self.offers.remember(&levels.path_of(&self.name), &file).ok()?;
-        Some((length, part::hash_of(&mut file, length).ok()?))
+        let out = &mut self.out;
+        Some((length, part::hash_of(&mut file, length, || out.flush().is_ok()).ok()?))
     }
 }
 

@@ -139,12 +139,27 @@ fn copy_until(
     goodbye: Goodbye,
 ) -> Copied {
     let place = Place::of_process().unwrap();
-    run(&Target::Path(&place, to.as_os_str().as_bytes()), asked, wishes, |_, say| {
+    run(&Target::Path(&place, to.as_os_str().as_bytes()), asked, wishes, |_, mouth| {
         for message in messages {
-            say(message);
+            mouth.say(message);
         }
         goodbye
     })
+}
+
+/// What a sender says things with.
+struct Mouth(BulkSender);
+
+impl Mouth {
+    /// A receiver that has ended takes no more.
+    fn say(&mut self, message: &FromSender<'_>) {
+        let (kind, front, rest) = message.encode();
+        let _ = self.0.push(kind, &[&front, rest]);
+    }
+
+    fn flush(&mut self) {
+        let _ = self.0.flush();
+    }
 }
 
 /// Runs a receiver against `sender`, which is given what the receiver says and a way to say something.
@@ -152,9 +167,10 @@ fn run(
     target: &Target<'_>,
     asked: Option<&[&str]>,
     wishes: &Request,
-    sender: impl FnOnce(&mut BulkReceiver, &mut dyn FnMut(&FromSender<'_>)) -> Goodbye,
+    sender: impl FnOnce(&mut BulkReceiver, &mut Mouth) -> Goodbye,
 ) -> Copied {
-    let ((mut out, mut back, breaker), (answers, incoming, _breaker)) = bulk_pair();
+    let ((out, mut back, breaker), (answers, incoming, _breaker)) = bulk_pair();
+    let mut mouth = Mouth(out);
     let asked: Option<Vec<Vec<u8>>> = asked.map(|asked| asked.iter().map(|one| one.as_bytes().to_vec()).collect());
     let mut events = Vec::new();
     let (outcome, said, end) = std::thread::scope(|scope| {
@@ -162,18 +178,15 @@ fn run(
             let watch = &mut |event: Event<'_>| events.push(note(&event));
             receive(target, asked.as_deref(), wishes, answers, incoming, watch)
         });
-        let goodbye = sender(&mut back, &mut |message| {
-            let (kind, front, rest) = message.encode();
-            // A receiver that has ended takes no more.
-            let _ = out.push(kind, &[&front, rest]).and_then(|()| out.flush());
-        });
+        let goodbye = sender(&mut back, &mut mouth);
+        mouth.flush();
         let mut said = Vec::new();
         if goodbye == Goodbye::Vanish {
-            drop((out, back, breaker));
+            drop((mouth, back, breaker));
             return (receiving.join().unwrap(), said, Ok(()));
         }
         // Sent from here on whatever the receiver says meanwhile.
-        let closing = scope.spawn(move || out.close());
+        let closing = scope.spawn(move || mouth.0.close());
         let end = loop {
             match back.recv() {
                 Ok(Some(batch)) => {

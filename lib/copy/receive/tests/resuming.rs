@@ -35,11 +35,12 @@ fn resumed(yard: &Yard, source: &[u8], happens: impl FnOnce(), goes_on: bool) ->
     let place = Place::of_process().unwrap();
     let to = yard.at("to");
     let mut answer = 0;
-    let copied = run(&Target::Path(&place, to.as_os_str().as_bytes()), None, &resuming(), |back, say| {
+    let copied = run(&Target::Path(&place, to.as_os_str().as_bytes()), None, &resuming(), |back, mouth| {
         let size = source.len() as u64;
         for message in [BEGIN, top("x/f"), FromSender::Ask(size, b"")] {
-            say(&message);
+            mouth.say(&message);
         }
+        mouth.flush();
         let batch = back.recv().unwrap().unwrap();
         let record = batch.records().next().unwrap();
         let FromReceiver::Have(length, hash) = FromReceiver::decode(&record).unwrap() else { panic!("{record:?}") };
@@ -52,13 +53,13 @@ fn resumed(yard: &Yard, source: &[u8], happens: impl FnOnce(), goes_on: bool) ->
         let form = if offset == source.len() { Form::Complete } else { Form::Pieces };
         let file = File { form, meta: META, size, offset: offset as u64, name: b"", data: b"" };
         for message in [FromSender::Answered, top("x/f"), FromSender::File(file)] {
-            say(&message);
+            mouth.say(&message);
         }
         if form == Form::Pieces {
-            source[offset..].chunks(60_000).for_each(|data| say(&FromSender::Data(data)));
-            say(&WHOLE);
+            source[offset..].chunks(60_000).for_each(|data| mouth.say(&FromSender::Data(data)));
+            mouth.say(&WHOLE);
         }
-        say(&FromSender::End(1));
+        mouth.say(&FromSender::End(1));
         Goodbye::Close
     });
     (answer, copied)

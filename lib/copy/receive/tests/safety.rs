@@ -295,10 +295,89 @@ fn two_copies_to_one_target_leave_one_of_them_whole() {
 fn standard_output_takes_files_only() {
     let link = FromSender::Link(b"", b"x");
     for item in [directory(""), link] {
-        let copied = run(&Target::Stdout, None, &wishes(), |_, say| {
-            [BEGIN, top("a"), item].iter().for_each(say);
+        let copied = run(&Target::Stdout, None, &wishes(), |_, mouth| {
+            [BEGIN, top("a"), item].iter().for_each(|message| mouth.say(message));
             Goodbye::Close
         });
         assert!(copied.hopeless("standard output takes files only"), "{copied:?}");
     }
+}
+
+/// What a program of its own, which runs this test alone, writes to its standard output.
+fn standard_output(test: &str) -> Vec<u8> {
+    let test = format!("copy::receive::tests::safety::{test}");
+    let program = std::env::current_exe().unwrap();
+    let ran = std::process::Command::new(program)
+        .args(["--exact", &test, "--nocapture"])
+        .env("KEYWIRE_TEST_ALONE", "1")
+        .output()
+        .unwrap();
+    assert!(ran.status.success(), "{ran:?}");
+    ran.stdout
+}
+
+#[test]
+fn standard_output_gets_the_contents_and_holes_as_zeros() {
+    if std::env::var_os("KEYWIRE_TEST_ALONE").is_none() {
+        let out = standard_output("standard_output_gets_the_contents_and_holes_as_zeros");
+        let expected = [b"<one>".to_vec(), b"two".to_vec(), vec![0; 100_000], b"</two>".to_vec()].concat();
+        assert!(out.windows(expected.len()).any(|window| window == expected));
+        return;
+    }
+    let verified = Request { verify: true, ..wishes() };
+    let hash = |bytes: &[u8]| FromSender::Whole(Some(*blake3::hash(bytes).as_bytes()));
+    let two = [&b"two"[..], &[0; 100_000], b"</two>"].concat();
+    let messages = [
+        FromSender::Begin(2),
+        top("one"),
+        large("", 5),
+        FromSender::Data(b"<one>"),
+        hash(b"<one>"),
+        top("two"),
+        large("", two.len() as u64),
+        FromSender::Data(b"two"),
+        FromSender::Hole(100_000),
+        FromSender::Data(b"</two>"),
+        hash(&two),
+        FromSender::End(2),
+    ];
+    let copied = run(&Target::Stdout, Some(&["one", "two"]), &verified, |_, mouth| {
+        let mut sources = 0..;
+        for message in &messages {
+            match message {
+                FromSender::Top(_, path) => mouth.say(&FromSender::Top(sources.next().unwrap(), path)),
+                other => mouth.say(other),
+            }
+        }
+        Goodbye::Close
+    });
+    assert!(copied.is_whole(2), "{copied:?}");
+}
+
+#[test]
+fn a_directory_that_was_exchanged_meanwhile_is_not_gone_on_in() {
+    let yard = Yard::new();
+    let place = Place::of_process().unwrap();
+    let to = yard.at("to");
+    let copied = run(&Target::Path(&place, to.as_os_str().as_bytes()), None, &preserving(), |back, mouth| {
+        [BEGIN, top("src"), directory(""), directory("a"), directory("b")].iter().for_each(|one| mouth.say(one));
+        mouth.flush();
+        // All of it is there when that is said.
+        while !back
+            .recv()
+            .unwrap()
+            .unwrap()
+            .records()
+            .any(|record| FromReceiver::decode(&record).unwrap() == FromReceiver::Stored(3))
+        {}
+        std::fs::rename(yard.at("to/src/a"), yard.at("to/src/moved")).unwrap();
+        std::fs::create_dir(yard.at("to/src/a")).unwrap();
+        [LEAVE, small("f", "x"), LEAVE, LEAVE, FromSender::End(4)].iter().for_each(|one| mouth.say(one));
+        Goodbye::Close
+    });
+    assert!(copied.failed("another directory has its name"), "{copied:?}");
+    assert!(yard.names("to/src/a").is_empty() && yard.names("to/src/moved") == ["b"]);
+    // It does not get what was meant for the other one, which is said too.
+    assert_ne!(std::os::unix::fs::MetadataExt::mtime(&std::fs::metadata(yard.at("to/src/a")).unwrap()), META.seconds);
+    assert_eq!(copied.outcome.unwrap(), Outcome { stored: 3, failed: 2 });
 }
