@@ -77,11 +77,14 @@ impl<W: FnMut(Event<'_>) + Send> Relay<W> {
         loop {
             let batch = match incoming.recv() {
                 Ok(Some(batch)) => batch,
-                // A sender has nothing more to say either once it has heard that nothing can be stored.
-                Ok(None) if tree.is_over() || self.seen().hopeless.is_some() => return out.close(),
+                Ok(None) if tree.is_over() || self.is_hopeless() => return out.close(),
                 Ok(None) => return self.fail(Way::FromHost, Error::protocol("it closed before all was sent")),
                 Err(error) => return self.fail(Way::FromHost, error),
             };
+            if self.is_hopeless() {
+                // What was on its way already means nothing any more.
+                continue;
+            }
             for record in batch.records() {
                 let step = FromSender::decode(&record).and_then(|message| tree.take(&message));
                 // What is seen is not held while the receiver is waited for: what it reports must be seen too.
@@ -131,6 +134,10 @@ impl<W: FnMut(Event<'_>) + Send> Relay<W> {
         own.cut(Reason::BadRequest, &why);
         other.cut(Reason::Unavailable, "the other host of the copy is gone");
         Ok(())
+    }
+
+    fn is_hopeless(&self) -> bool {
+        self.seen().hopeless.is_some()
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen<W>> {
