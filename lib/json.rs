@@ -1,6 +1,7 @@
 //! JSON: the one place that names serde_json.
 
 use crate::error::{Error, Result};
+use crate::term;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -18,12 +19,24 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8], most: usize) -> std::result::Res
     serde_json::from_slice(bytes).map_err(|cause| cause.to_string())
 }
 
-/// Writes `value` on one line without its end.
+/// Writes `value` on one line without its end. What could fool a terminal is in it as an escape of JSON's own.
 ///
 /// # Errors
 /// None for the types of this project, whose map keys are text.
 pub fn line<T: Serialize + ?Sized>(value: &T) -> Result<String> {
-    serde_json::to_string(value).map_err(|cause| Error::state(format!("cannot write JSON: {cause}")))
+    let text = serde_json::to_string(value).map_err(|cause| Error::state(format!("cannot write JSON: {cause}")))?;
+    if !text.contains(term::is_unsafe) {
+        return Ok(text);
+    }
+    let mut safe = String::with_capacity(text.len());
+    for c in text.chars() {
+        if term::is_unsafe(c) {
+            safe.extend(c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")));
+        } else {
+            safe.push(c);
+        }
+    }
+    Ok(safe)
 }
 
 /// Writes `value` for people: indented, with a line end.
@@ -34,4 +47,17 @@ pub fn pretty<T: Serialize + ?Sized>(value: &T) -> Result<String> {
     serde_json::to_string_pretty(value)
         .map(|text| text + "\n")
         .map_err(|cause| Error::state(format!("cannot write JSON: {cause}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_says_the_same_and_holds_nothing_that_a_terminal_would_obey() {
+        let text = "a\u{1b}\u{7f}\u{9b}\u{202e}\u{e0041}\"\\ e";
+        let line = line(text).unwrap();
+        assert_eq!(line, r#""a\u001b\u007f\u009b\u202e\udb40\udc41\"\\ e""#);
+        assert_eq!(parse::<String>(line.as_bytes(), 100).unwrap(), text);
+    }
 }

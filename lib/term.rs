@@ -85,7 +85,7 @@ pub fn sanitize(text: &str) -> String {
     for c in text.chars() {
         match c {
             '\n' | '\t' => safe.push(c),
-            c if c.is_control() || misleads(c) => safe.extend(c.escape_unicode()),
+            c if is_unsafe(c) => safe.extend(c.escape_unicode()),
             c => safe.push(c),
         }
     }
@@ -96,6 +96,12 @@ pub fn sanitize(text: &str) -> String {
 #[must_use]
 pub fn sanitize_line(text: &str) -> String {
     sanitize(text).replace('\n', "\\n").replace('\t', "\\t")
+}
+
+/// Whether a terminal, or whoever reads what it shows, could be fooled by `c`.
+#[must_use]
+pub fn is_unsafe(c: char) -> bool {
+    c.is_control() || misleads(c)
 }
 
 /// Characters that are not seen but change what is: separators of lines, directions (UAX 9), zero widths, tags, fillers.

@@ -26,6 +26,9 @@ use std::process::ExitCode;
 
 const NAME: &str = "kw-scp";
 
+/// The status when standard output is the target and its reader went away: what a shell makes of SIGPIPE.
+const CLOSED_OUTPUT: u8 = 141;
+
 fn main() -> ExitCode {
     cli::main_of_files(NAME, run)
 }
@@ -44,10 +47,11 @@ fn run(args: Args) -> Result<ExitCode> {
         }
         if let Err(error) = copied {
             copier.show.report(&error);
-            status = status.max(error.kind().exit_status());
             if error.kind() == Kind::ClosedOutput {
+                status = CLOSED_OUTPUT;
                 break;
             }
+            status = status.max(error.kind().exit_status());
         }
     }
     if copier.show.has_failed() {

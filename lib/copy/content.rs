@@ -145,7 +145,8 @@ impl Sending<'_> {
         if self.wishes.resume {
             self.say(&FromSender::Answered)?;
         }
-        self.say(&FromSender::Top(0, PATH))?;
+        // It has no name of its own.
+        self.say(&FromSender::Top(0, b""))?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         // What is kept exactly as it is should not be open to all.
         let mode = if self.wishes.preserve { 0o600 } else { 0o666 };

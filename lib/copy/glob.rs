@@ -8,10 +8,10 @@ use std::io;
 /// Most paths that one pattern may stand for.
 const MAX_MATCHES: usize = 1 << 20;
 
-/// Whether there is anything in `pattern` that stands for more than itself.
+/// Whether there is anything in `pattern` that does not stand for itself.
 #[must_use]
 pub fn is_pattern(pattern: &[u8]) -> bool {
-    pattern.iter().any(|byte| matches!(byte, b'*' | b'?' | b'['))
+    pattern.iter().any(|byte| matches!(byte, b'*' | b'?' | b'[' | b'\\'))
 }
 
 /// Whether `path` is one of those that `pattern` stands for: name by name, so that nothing but a slash stands for a slash.
@@ -354,7 +354,7 @@ mod tests {
 
     #[test]
     fn only_three_characters_make_a_pattern() {
-        assert!(is_pattern(b"a*") && is_pattern(b"?") && is_pattern(b"["));
-        assert!(!is_pattern(b"a") && !is_pattern(b"a\\b]") && !is_pattern(b""));
+        assert!(is_pattern(b"a*") && is_pattern(b"?") && is_pattern(b"[") && is_pattern(b"a\\ b"));
+        assert!(!is_pattern(b"a") && !is_pattern(b"ab]") && !is_pattern(b""));
     }
 }

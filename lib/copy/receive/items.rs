@@ -3,7 +3,7 @@
 use super::{Receiving, Step, Stop, broken};
 use crate::copy::levels::{Ground, How, Levels};
 use crate::copy::target::{self, Called};
-use crate::copy::{Event, part};
+use crate::copy::{Event, Target, part};
 use crate::error::{Error, reason};
 use crate::proto::copy::{FromReceiver, HASH_LEN, MAX_DEPTH, Meta};
 use crate::root::{Folder, Kind, Name, Status};
@@ -196,9 +196,13 @@ impl Receiving<'_> {
 
     /// Takes the name of an item that is no directory.
     pub(super) fn no_contents(&mut self, name: &[u8]) -> Step {
-        match self.named(name)? {
-            Due::Named { contents: false } => Ok(()),
-            _ => broken("a file without a name"),
+        match (self.named(name)?, self.target) {
+            (Due::Named { .. }, _) | (_, Target::Stdout) => Ok(()),
+            // Standard input has no name of its own.
+            (_, Target::Path(_, given)) => {
+                let why = target::told(given, &io::ErrorKind::IsADirectory.into());
+                Err(Stop::Hopeless(Error::no(why)))
+            }
         }
     }
 
