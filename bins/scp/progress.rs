@@ -107,9 +107,12 @@ impl Progress {
 
     /// Takes the line away; answers with what stays in its place, if it was ever seen.
     pub(crate) fn end(&self) -> Option<String> {
-        self.bar.finish_and_clear();
+        // The end of a bar moves it there.
         let (bytes, took) = (BinaryBytes(self.bar.position()), HumanDuration(self.began.elapsed()));
-        self.is_shown.then(|| format!("{} files, {bytes} in {took}", lock(&self.now).done))
+        self.bar.finish_and_clear();
+        let files = lock(&self.now).done;
+        let noun = if files == 1 { "file" } else { "files" };
+        self.is_shown.then(|| format!("{files} {noun}, {bytes} in {took}"))
     }
 }
 
@@ -117,7 +120,9 @@ impl Now {
     /// What stands in front of the numbers.
     fn line(&self) -> String {
         let mut line = String::new();
-        if self.since.is_some_and(|since| since.elapsed() > NAMED_AFTER) {
+        // Of a file that is all on its way there is nothing more to see.
+        let is_moving = self.files == Some(1) || self.size.is_none_or(|size| self.moved < size);
+        if is_moving && self.since.is_some_and(|since| since.elapsed() > NAMED_AFTER) {
             line.push_str(&self.named());
             if let Some(size) = self.size.filter(|size| *size > 0 && self.files != Some(1)) {
                 let percent = u128::from(self.moved.min(size)) * 100 / u128::from(size);
@@ -169,6 +174,8 @@ mod tests {
         assert_eq!(line(now(Some(Instant::now()))), "2 of 5 files  ");
         assert_eq!(line(now(long_ago)), "d/a\\u{1b}\\n 37%  2 of 5 files  ");
         assert_eq!(line(Now { files: Some(1), done: 0, ..now(long_ago) }), "d/a\\u{1b}\\n  ");
+        assert_eq!(line(Now { moved: 8, ..now(long_ago) }), "2 of 5 files  ");
+        assert_eq!(line(Now { moved: 8, files: Some(1), ..now(long_ago) }), "d/a\\u{1b}\\n  ");
         assert_eq!(line(Now { files: None, size: None, ..now(long_ago) }), "d/a\\u{1b}\\n  2 files  ");
     }
 
