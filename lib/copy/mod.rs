@@ -1,4 +1,4 @@
-//! The copy engine: [`send`] reads files and streams them, [`receive`] writes what comes. kw-scp has one of them and the host
+//! The copy engine: [`send()`] reads files and streams them, [`receive()`] writes what comes. kw-scp has one of them and the host
 //! the other, whichever way the files go. keywire-protocol(7), COPY.
 //!
 //! Both block: each runs on a thread of its own and moves large pieces between files and a bulk connection.

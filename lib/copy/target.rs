@@ -41,7 +41,9 @@ pub(super) fn told(given: &[u8], cause: &io::Error) -> String {
         io::ErrorKind::NotADirectory => "not a directory".to_owned(),
         _ => reason(cause),
     };
-    format!("{}: {why}", sanitize_line(&String::from_utf8_lossy(given)))
+    // That only a directory will do was meant, and is what the reason says.
+    let shown = given.strip_suffix(b"/.").filter(|shown| !shown.is_empty()).unwrap_or(given);
+    format!("{}: {why}", sanitize_line(&String::from_utf8_lossy(shown)))
 }
 
 fn look(place: &Place, given: &[u8], tops: u32) -> io::Result<Spot> {

@@ -132,6 +132,13 @@ impl Breaker {
 }
 
 impl Shared {
+    /// Room for a batch. What of it was never written takes no memory, so it is not filled by hand. With a rate it is a quarter
+    /// of a second's, or one record's: what is sealed must be sent before anything else can be said.
+    fn new_room(&self) -> Vec<u8> {
+        let quarter = self.rate.map_or(BATCH, |rate| usize::try_from(rate / 4).unwrap_or(BATCH));
+        vec![0; quarter.clamp(MAX_BODY_LEN + OVERHEAD, BATCH)]
+    }
+
     /// Starts a thread at the socket.
     fn start(self: &Arc<Self>, work: impl FnOnce(&Self) + Send + 'static) -> Result<()> {
         let shared = self.clone();
@@ -223,11 +230,6 @@ fn ended() -> Error {
 /// What is held stays right even if a thread died while it held it: every change is a single step.
 fn lock<T>(held: &Mutex<T>) -> MutexGuard<'_, T> {
     held.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Room for a batch. What of it was never written takes no memory, so it is not filled by hand.
-fn new_room() -> Vec<u8> {
-    vec![0; BATCH]
 }
 
 /// Keeps the bytes of one direction below a rate.

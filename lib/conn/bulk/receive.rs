@@ -57,7 +57,7 @@ impl BulkReceiver {
     ) -> Result<Self> {
         let (again, empty) = mpsc::channel();
         for _ in 0..BATCHES {
-            let _ = again.send(super::new_room());
+            let _ = again.send(shared.new_room());
         }
         shared.start(move |shared| {
             let ended = Reading { shared, empty, left: rest }.run();

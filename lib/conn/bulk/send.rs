@@ -53,9 +53,9 @@ impl Piece {
         self.records.last().map_or(0, |last| last.end)
     }
 
-    /// Room that is left for one more body.
-    fn left(&self) -> usize {
-        self.room.len().saturating_sub(self.end() + OVERHEAD)
+    /// Room that is left for the body of one more record; `None` if not even an empty one fits.
+    fn left(&self) -> Option<usize> {
+        self.room.len().checked_sub(self.end() + OVERHEAD)
     }
 
     /// Lays a record for which there is room.
@@ -92,8 +92,8 @@ impl Piece {
 
     /// Makes records of the first `filled` bytes of the room that [`Piece::bodies`] gave.
     fn take_filled(&mut self, kind: u8, mut filled: usize) {
-        while filled > 0 && self.left() > 0 {
-            let length = filled.min(MAX_BODY_LEN).min(self.left());
+        while let Some(left) = self.left().filter(|left| filled > 0 && *left > 0) {
+            let length = filled.min(MAX_BODY_LEN).min(left);
             let start = self.end();
             if let Some(first) = self.room.get_mut(start + LENGTH_LEN) {
                 *first = kind;
@@ -165,7 +165,7 @@ impl BulkSender {
 
     /// Sees to it that one more body of `length` bytes fits into the batch.
     fn make_room(&mut self, length: usize) -> Result<()> {
-        if self.batch.is_batch && self.batch.left() < length {
+        if self.batch.is_batch && self.batch.left().is_none_or(|left| left < length) {
             self.flush()?;
         }
         if !self.batch.is_batch {
@@ -181,7 +181,7 @@ impl BulkSender {
         }
         if self.to_make > 0 {
             self.to_make -= 1;
-            return Ok(super::new_room());
+            return Ok(self.shared.new_room());
         }
         // The thread ends, and with it the wait, when the connection is gone or cut.
         self.empty.recv().map_err(|_| self.shared.broken().unwrap_or_else(super::ended))
@@ -274,7 +274,10 @@ fn write_all(shared: &Shared, throttle: &mut Throttle, mut bytes: &[u8]) -> io::
     let mut socket = &shared.socket;
     let mut cut_at = None;
     while !bytes.is_empty() {
-        let now = bytes.get(..throttle.most().min(bytes.len())).unwrap_or_default();
+        let is_cut = shared.is_cut.load(Ordering::Acquire);
+        // The last words stand behind what is sealed already.
+        let most = if is_cut { usize::MAX } else { throttle.most() };
+        let now = bytes.get(..most.min(bytes.len())).unwrap_or_default();
         match socket.write(now) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
             Ok(count) => {

@@ -80,6 +80,22 @@ fn records_of_every_size_arrive_in_order_over_many_batches() {
 }
 
 #[test]
+fn a_record_without_a_body_finds_no_room_in_a_batch_that_is_full_to_the_byte() {
+    // So many bytes are left when it comes.
+    for left in 0..=OVERHEAD {
+        let ((mut sender, _back, _), (_, mut receiver, _)) = pair();
+        for _ in 0..31 {
+            sender.push(1, &[&[1; MAX_BODY_LEN]]).unwrap();
+        }
+        sender.push(1, &[&vec![1; MAX_BODY_LEN - left]]).unwrap();
+        sender.push(2, &[]).unwrap();
+        let closing = std::thread::spawn(move || sender.close());
+        assert_eq!(all(&mut receiver).unwrap().last().unwrap(), &(2, vec![]), "{left}");
+        closing.join().unwrap().unwrap();
+    }
+}
+
+#[test]
 fn what_is_read_straight_into_records_arrives_byte_for_byte() {
     let ((mut sender, _back, _), (_, mut receiver, _)) = pair();
     let bytes: Vec<u8> = (0..5_000_000_u32).flat_map(|at| [(at % 251) as u8]).collect();

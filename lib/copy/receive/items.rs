@@ -234,7 +234,7 @@ pub(super) fn replaceable(folder: &Folder, name: Name<'_>) -> io::Result<Option<
     };
     match status.kind() {
         Kind::Directory => Err(io::ErrorKind::IsADirectory.into()),
-        Kind::Special => Err(io::Error::other("not a regular file")),
+        Kind::Special => Err(io::Error::other("what has its name is not a regular file")),
         Kind::Link => Ok(None),
         Kind::File => folder.may_write(name).map(|()| Some(status)),
     }

@@ -93,7 +93,7 @@ fn a_target_of_another_kind_is_not_replaced() {
     nix::unistd::mkfifo(&yard.at("fifo"), nix::sys::stat::Mode::S_IRWXU).unwrap();
     assert!(one(&yard, "file", "src", true).failed("not a directory"));
     assert!(one(&yard, "to", "a", false).failed("is a directory"));
-    assert!(one(&yard, "fifo", "a", false).failed("not a regular file"));
+    assert!(one(&yard, "fifo", "a", false).failed("is not a regular file"));
     assert!(one(&yard, "fifo", "src", true).failed("not a directory"));
     assert_eq!((yard.read("file"), yard.names("to/a").len()), ("old".into(), 0));
     assert_eq!(yard.names("."), ["fifo", "file", "to"]);
