@@ -189,9 +189,13 @@ impl Shared {
         drop(self.ended.wait_while(running, |running| *running > 0));
     }
 
-    /// Answers a PING, unless an answer is on its way already.
+    /// Answers a PING, unless an answer is on its way already, or this direction has ended and nothing more can be said in it.
     fn answer(&self) -> Result<()> {
-        if self.answering.swap(true, Ordering::AcqRel) { Ok(()) } else { lock(&self.line).say(kind::PONG, &[]) }
+        let mut line = lock(&self.line);
+        if line.out.is_none() || self.answering.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        line.say(kind::PONG, &[])
     }
 }
 

@@ -275,6 +275,21 @@ fn silence_is_filled_with_signs_of_life_and_a_peer_without_any_is_given_up() {
 }
 
 #[test]
+fn a_question_for_a_sign_of_life_after_our_close_needs_no_answer() {
+    let ((ours, mut incoming, _), (mut theirs, mut heard, breaker)) =
+        pair_of(BulkOptions::default(), Duration::from_millis(20));
+    ours.close().unwrap();
+    assert!(heard.recv().unwrap().is_none());
+    // It has nothing to say for some time, and asks instead.
+    while breaker.carried().0 < 5 * 19 {
+        std::thread::yield_now();
+    }
+    theirs.push(1, &[b"late"]).unwrap();
+    theirs.close().unwrap();
+    assert_eq!(all(&mut incoming).unwrap(), [(1, b"late".to_vec())]);
+}
+
+#[test]
 fn a_rate_is_kept() {
     let options = BulkOptions { rate: Some(1 << 20) };
     let ((mut sender, _back, breaker), (_theirs, mut receiver, _)) = pair_of(options, Duration::from_secs(15));
