@@ -73,12 +73,9 @@ impl Receiving<'_> {
         let levels = self.levels()?;
         let shown = levels.shown();
         let left = levels.leave();
-        // The sender has forgotten what this was: it is said here alone.
         if let Some(Err(cause)) = left {
             self.shown.truncate(shown);
-            self.outcome.failed += 1;
-            let why = format!("it keeps other permissions or another time: {}", reason(&cause));
-            (self.watch)(Event::Failed { path: &self.shown, why: &why });
+            self.not_kept(&cause);
         }
         Ok(())
     }
@@ -96,18 +93,28 @@ impl Receiving<'_> {
         (self.watch)(Event::Began { path: &self.shown, kind: Kind::Directory, size: None });
         let how = How { make: !self.wishes.dry_run, preserve: self.wishes.preserve };
         match self.enter(due, meta, how)? {
-            Ok(Ok(())) => {
+            Ok(kept) => {
                 self.outcome.stored += 1;
                 (self.watch)(Event::Stored { path: &self.shown, kind: Kind::Directory, size: 0 });
+                if let Err(cause) = kept {
+                    self.not_kept(&cause);
+                }
                 Ok(())
             }
-            Ok(Err(cause)) => self.fail(&format!("it keeps other permissions: {}", reason(&cause))),
             Err(cause) => {
                 let shown = self.shown.len();
                 self.levels()?.pass(Ground::Failed, shown);
                 self.fail(&reason(&cause))
             }
         }
+    }
+
+    /// A directory has not the permissions or the time that it should. That is said here alone: to the sender, FAILED would
+    /// mean all that is in it.
+    fn not_kept(&mut self, cause: &io::Error) {
+        self.outcome.failed += 1;
+        let why = format!("it keeps other permissions or another time: {}", reason(cause));
+        (self.watch)(Event::Failed { path: &self.shown, why: &why });
     }
 
     /// A directory that is asked about: nothing is made, and what cannot be entered has nothing.

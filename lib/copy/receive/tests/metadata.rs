@@ -179,19 +179,16 @@ fn everything_is_brought_to_the_disk_as_wished() {
     }
 }
 
-/// Runs one test of this program anew as a user without rights, if this one has all of them. Says whether the test is to go
-/// on here.
-fn without_rights(test: &str) -> bool {
+/// Runs one test of this program anew as a user without rights.
+fn as_nobody(test: &str, environment: &[(&str, &Path)]) {
     use std::os::unix::process::CommandExt;
-    if !nix::unistd::geteuid().is_root() {
-        return true;
-    }
     // Somebody without rights may not reach where this program lies.
     let program = std::env::temp_dir().join(format!("keywire-tests-{}-{test}", std::process::id()));
     std::fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
     set_mode(&program, 0o755);
     let ran = std::process::Command::new(&program)
         .args(["--exact", &format!("copy::receive::tests::metadata::{test}")])
+        .envs(environment.iter().copied())
         .current_dir("/")
         .uid(65534)
         .gid(65534)
@@ -200,7 +197,15 @@ fn without_rights(test: &str) -> bool {
     let ran = ran.unwrap();
     let said = String::from_utf8_lossy(&ran.stdout);
     assert!(ran.status.success() && said.contains("1 passed"), "{said}");
-    false
+}
+
+/// Runs one test of this program as a user without rights, if this one has all of them. Says whether it is to go on here.
+fn without_rights(test: &str) -> bool {
+    let is_root = nix::unistd::geteuid().is_root();
+    if is_root {
+        as_nobody(test, &[]);
+    }
+    !is_root
 }
 
 #[test]
@@ -257,6 +262,43 @@ fn what_may_not_be_written_is_left_alone_and_the_rest_goes_on() {
     assert!(copied.is_whole(8), "{copied:?}");
     assert_eq!((yard.mode("to/src/closed"), yard.names("to/src/closed").len()), (0o555, 3));
     set_mode(&yard.at("to/src/closed"), 0o755);
+}
+
+#[test]
+fn a_directory_that_cannot_get_its_permissions_is_filled_all_the_same() {
+    use std::os::unix::fs::chown;
+    // Only who has all rights can prepare this, and only who has not can try it.
+    let prepared = std::env::var_os("KEYWIRE_TEST_YARD").map(PathBuf::from);
+    let messages = [
+        BEGIN,
+        top("src"),
+        folder("", 0o700),
+        file("a", 0o644),
+        folder("sub", 0o700),
+        file("b", 0o644),
+        LEAVE,
+        LEAVE,
+        FromSender::End(4),
+    ];
+    if let Some(to) = prepared {
+        let copied = copy(&to, None, &preserving(), &messages);
+        assert_eq!(copied.outcome.as_ref().unwrap(), &Outcome { stored: 4, failed: 1 }, "{copied:?}");
+        assert!(copied.events.iter().any(|event| event.starts_with("failed src it keeps other permissions")));
+        // The sender would leave out what is in it.
+        assert!(!copied.said.iter().any(|said| said.starts_with("Failed")), "{copied:?}");
+        return;
+    }
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let yard = Yard::new();
+    std::fs::create_dir(yard.at("to/src")).unwrap();
+    set_mode(&yard.at("to/src"), 0o777);
+    chown(yard.at("to"), Some(65534), None).unwrap();
+    let test = "a_directory_that_cannot_get_its_permissions_is_filled_all_the_same";
+    as_nobody(test, &[("KEYWIRE_TEST_YARD", &yard.at("to"))]);
+    assert_eq!((yard.read("to/src/a"), yard.read("to/src/sub/b")), ("x".into(), "x".into()));
+    assert_eq!((yard.mode("to/src"), yard.mode("to/src/sub")), (0o777, 0o700));
 }
 
 #[test]
