@@ -142,6 +142,7 @@ impl Levels {
                 done => done.map(|()| true)?,
             };
         } else if folder.status(name).is_err_and(|cause| cause.kind() == io::ErrorKind::NotFound) {
+            folder.may_be_filled()?;
             self.pass(Ground::Absent, shown);
             return Ok(Ok(()));
         }

@@ -305,3 +305,80 @@ fn a_directory_tells_of_nothing_above_the_root() {
     assert_eq!(names, [&b"."[..], b"..", b"own", b"sub"]);
     assert_eq!(listed[1].1, 0o750);
 }
+
+#[test]
+fn a_directory_below_is_a_root_that_lets_nothing_out() {
+    let jail = Jail::new();
+    std::fs::write(jail.inside("sub/file"), "file").unwrap();
+    symlink("file", jail.inside("sub/link")).unwrap();
+    symlink("../own", jail.inside("sub/upwards")).unwrap();
+    let whole = Root::open(Path::new("/"), Links::Followed).unwrap();
+    let sub = RelPath::top().join(jail.inside("sub").as_os_str().as_encoded_bytes()).unwrap();
+    let own = jail.every_root().into_iter().map(|root| root.below(&path("sub"), Links::Refused).unwrap());
+    for below in own.chain([
+        whole.below(&sub, Links::Refused).unwrap(),
+        whole.around(&sub.join(b"x").unwrap(), Links::Refused).unwrap().0,
+    ]) {
+        assert_eq!(read(&below, "file").unwrap(), "file");
+        for outside in ["../own", "link", "upwards", "../sub/upwards"] {
+            assert!(read(&below, outside).is_err(), "{outside} {below:?}");
+        }
+    }
+    let without = Root { lookup: Lookup::Unbounded, ..whole };
+    assert_eq!(without.below(&sub, Links::Refused).unwrap().lookup, Lookup::ByPart);
+    for root in jail.every_root() {
+        let there = path("sub/new/");
+        assert_eq!(root.around(&there, Links::Refused).unwrap().1.as_bytes(), b"new");
+        assert!(root.around(&path("sub/.."), Links::Refused).is_err());
+        assert!(root.below(&path("own"), Links::Refused).is_err());
+    }
+}
+
+#[test]
+fn a_folder_is_filled_by_names_and_no_link_is_followed() {
+    let jail = Jail::new();
+    let name = |text: &'static str| Name::new(text.as_bytes()).unwrap();
+    let both = Access { read: true, write: true, ..Access::default() };
+    symlink("../own", jail.inside("sub/link")).unwrap();
+    symlink("..", jail.inside("sub/up")).unwrap();
+    nix::unistd::mkfifo(&jail.inside("sub/fifo"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    for root in jail.every_root() {
+        let folder = root.folder_to_fill(&path("sub")).unwrap();
+        for taken in ["link", "up", "fifo"] {
+            assert_eq!(folder.make_file(name(taken), 0o644).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+            assert_eq!(folder.make_folder(name(taken), 0o755).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+            assert!(folder.existing_file(name(taken), both).is_err(), "{taken}");
+            assert!(folder.folder_to_fill(name(taken)).is_err(), "{taken}");
+        }
+        drop(folder.make_file(name("a"), 0o7777).unwrap());
+        assert_eq!(std::fs::metadata(jail.inside("sub/a")).unwrap().mode() & 0o7000, 0);
+        assert!(folder.existing_file(name("a"), both).is_ok());
+        folder.rename(name("a"), name("b")).unwrap();
+        folder.remove(name("b")).unwrap();
+        folder.make_link(b"anything/at all", name("l")).unwrap();
+        folder.remove(name("l")).unwrap();
+        folder.make_folder(name("d"), 0o700).unwrap();
+        let inner = folder.folder_to_fill(name("d")).unwrap();
+        std::fs::set_permissions(jail.inside("sub/d"), std::fs::Permissions::from_mode(0o3700)).unwrap();
+        inner.set_mode(0o4511).unwrap();
+        inner.set_modified(-5, 7).unwrap();
+        let is = std::fs::metadata(jail.inside("sub/d")).unwrap();
+        assert_eq!((is.mode() & 0o7777, is.mtime(), is.mtime_nsec()), (0o3511, -5, 7));
+        std::fs::remove_dir(jail.inside("sub/d")).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(jail.inside("own")).unwrap(), "own");
+}
+
+#[test]
+fn a_handle_that_is_good_for_names_only_does_all_that_a_directory_needs() {
+    let jail = Jail::new();
+    let root = jail.open(Links::Refused);
+    let dir = root.resolve(&path("sub"), OFlags::PATH | OFlags::DIRECTORY, 0).unwrap();
+    let folder = Folder { dir };
+    folder.set_mode(0o711).unwrap();
+    folder.set_modified(5, 7).unwrap();
+    folder.sync_file_system().unwrap();
+    folder.may_be_filled().unwrap();
+    let is = std::fs::metadata(jail.inside("sub")).unwrap();
+    assert_eq!((is.mode() & 0o7777, is.mtime(), is.mtime_nsec()), (0o711, 5, 7));
+}

@@ -265,6 +265,22 @@ fn what_may_not_be_written_is_left_alone_and_the_rest_goes_on() {
 }
 
 #[test]
+fn a_directory_that_its_owner_may_not_write_is_filled_before_it_is_closed() {
+    if !without_rights("a_directory_that_its_owner_may_not_write_is_filled_before_it_is_closed") {
+        return;
+    }
+    for wishes in [wishes(), preserving()] {
+        let yard = Yard::new();
+        let closed = [folder("", 0o500), file("a", 0o400), folder("sub", 0o000), file("b", 0o000), LEAVE, LEAVE];
+        let copied = yard.receive(&wishes, &[&[BEGIN, top("src")], &closed[..], &[FromSender::End(4)]].concat());
+        assert!(copied.is_whole(4), "{copied:?}");
+        assert_eq!((yard.mode("to/src"), yard.mode("to/src/sub"), yard.read("to/src/a")), (0o500, 0, "x".into()));
+        set_mode(&yard.at("to/src"), 0o700);
+        set_mode(&yard.at("to/src/sub"), 0o700);
+    }
+}
+
+#[test]
 fn a_directory_that_cannot_get_its_permissions_is_filled_all_the_same() {
     use std::os::unix::fs::chown;
     // Only who has all rights can prepare this, and only who has not can try it.

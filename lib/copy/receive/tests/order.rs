@@ -85,7 +85,7 @@ fn a_message_where_it_means_nothing_ends_the_copy() {
         below(&[LEAVE, FromSender::End(1), small("b", "x")]),
     ] {
         let yard = Yard::new();
-        let copied = yard.receive(&wishes(), &[&wrong[..], &[FromSender::End(99)]].concat());
+        let copied = yard.receive(&wishes(), &wrong);
         assert!(copied.broke("protocol error"), "{wrong:?} {copied:?}");
     }
 }

@@ -172,6 +172,35 @@ fn what_was_offered_must_be_as_it_was_when_the_file_comes() {
 }
 
 #[test]
+fn an_offset_other_than_what_was_offered_stores_nothing() {
+    for offset in [99_999, 100_001] {
+        let yard = Yard::new();
+        interrupted(&yard, 100_000);
+        let size = SIZE as u64;
+        let file = File { form: Form::Pieces, meta: META, size, offset: offset as u64, name: b"", data: b"" };
+        let ask = FromSender::Ask(size, b"");
+        let rest = bytes(0)[offset..].to_vec();
+        let mut messages = vec![BEGIN, top("f"), ask, FromSender::Answered, top("f"), FromSender::File(file)];
+        messages.extend(rest.chunks(50_000).map(FromSender::Data));
+        messages.extend([WHOLE, FromSender::End(1)]);
+        let copied = yard.receive(&resuming(), &messages);
+        assert!(copied.failed("changed meanwhile") && !yard.at("to/f").exists(), "{offset} {copied:?}");
+        assert_eq!(std::fs::metadata(part(&yard)).unwrap().len(), 100_000);
+    }
+}
+
+#[test]
+fn what_no_later_copy_would_find_is_not_kept() {
+    let yard = Yard::new();
+    interrupted(&yard, 100_000);
+    let first = std::fs::File::open(part(&yard)).unwrap();
+    first.lock().unwrap();
+    let copied = interrupted(&yard, 150_000);
+    assert!(!copied.events.iter().any(|event| event.starts_with("kept")), "{copied:?}");
+    assert_eq!((yard.names("to").len(), std::fs::metadata(part(&yard)).unwrap().len()), (1, 100_000));
+}
+
+#[test]
 fn an_offset_that_was_not_offered_stores_nothing() {
     for offset in [1, 99_999, 100_001, SIZE as u64] {
         let yard = Yard::new();
