@@ -83,6 +83,18 @@ fn a_lost_connection_leaves_what_is_worth_it_and_says_so() {
 }
 
 #[test]
+fn of_a_sender_that_breaks_the_rules_nothing_is_kept() {
+    let yard = Yard::new();
+    let whole = bytes(0);
+    let mut messages = vec![BEGIN, top("x/f"), large("", SIZE as u64)];
+    messages.extend(whole[..150_000].chunks(50_000).map(FromSender::Data));
+    messages.push(LEAVE);
+    let copied = yard.receive(&wishes(), &messages);
+    assert!(copied.broke("does not end") && yard.names("to").is_empty(), "{copied:?}");
+    assert!(!copied.events.iter().any(|event| event.starts_with("kept")));
+}
+
+#[test]
 fn a_copy_goes_on_where_the_last_one_ended() {
     for length in [100_000, SIZE - 1, SIZE] {
         let yard = Yard::new();
