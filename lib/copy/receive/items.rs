@@ -15,7 +15,7 @@ pub(super) enum Due {
     /// None can come.
     Nothing,
     /// What a TOP announced, under this name.
-    Named { contents: bool },
+    Named,
     /// What is in the directory goes to where we are.
     Contents,
 }
@@ -32,10 +32,9 @@ impl Receiving<'_> {
             Called::Name(name) => name.as_bytes(),
             Called::Contents => &[],
         };
-        let contents = called == Called::Contents;
         self.due = match &self.called {
-            None if contents => Due::Contents,
-            _ => Due::Named { contents },
+            None if called == Called::Contents => Due::Contents,
+            _ => Due::Named,
         };
         self.name.clear();
         self.name.extend_from_slice(self.called.as_deref().unwrap_or(own));
@@ -62,7 +61,7 @@ impl Receiving<'_> {
             self.shown.push(b'/');
         }
         self.shown.extend_from_slice(name);
-        Ok(Due::Named { contents: false })
+        Ok(Due::Named)
     }
 
     /// Leaves a directory.
@@ -204,7 +203,7 @@ impl Receiving<'_> {
     /// Takes the name of an item that is no directory.
     pub(super) fn no_contents(&mut self, name: &[u8]) -> Step {
         match (self.named(name)?, self.target) {
-            (Due::Named { .. }, _) | (_, Target::Stdout) => Ok(()),
+            (Due::Named, _) | (_, Target::Stdout) => Ok(()),
             // Standard input has no name of its own.
             (_, Target::Path(_, given)) => {
                 let why = target::told(given, &io::ErrorKind::IsADirectory.into());
