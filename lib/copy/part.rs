@@ -12,7 +12,6 @@ use crate::root::{Access, Folder, Kind, Name, Node, Status};
 use std::fs::{File, Permissions, TryLockError};
 use std::io::{self, IoSlice, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::time::{Duration, SystemTime};
 
 /// What the names of parts begin and end with.
 const BEFORE: &[u8] = b".kw-";
@@ -20,9 +19,6 @@ const AFTER: &[u8] = b".part";
 
 /// Bytes of the name of a part: it fits beside the longest name of a file.
 const NAME_LEN: usize = BEFORE.len() + 16 + AFTER.len();
-
-/// How old an empty part is taken over. Whoever makes one locks it at the next moment, and until then it looks the same.
-const ABANDONED_AFTER: Duration = Duration::from_secs(3600);
 
 /// Bytes that are read at once to be hashed.
 const HASH_PIECE: usize = 256 << 10;
@@ -115,7 +111,7 @@ impl Part {
                 if lock(&file) != Lock::Taken {
                     return Ok(Part { file, name: own, is_new: true, at: 0, end: 0 });
                 }
-                // Somebody looks in this very moment whether it is to be had.
+                // Somebody took it over in this very moment.
             }
             Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => {
                 if let Some(mut part) = take_over(folder, own) {
@@ -314,25 +310,14 @@ fn take_over(folder: &Folder, name: PartName) -> Option<Part> {
         return None;
     }
     let status = Status::of(&file).ok()?;
-    let is_left = status.size > 0 || age(&file).is_some_and(|age| age > ABANDONED_AFTER);
     // Who had the lock before us may have given it its name meanwhile.
     let is_there = folder.status(name.name().ok()?).ok()?.is_same(&status);
-    (is_ours(&status) && is_left && is_there).then_some(Part {
-        file,
-        name,
-        is_new: false,
-        at: status.size,
-        end: status.size,
-    })
+    (is_ours(&status) && is_there).then_some(Part { file, name, is_new: false, at: status.size, end: status.size })
 }
 
 /// Whether it is a file that we made, and that has no other name.
 fn is_ours(status: &Status) -> bool {
     status.kind() == Kind::File && status.owner == nix::unistd::geteuid().as_raw() && status.links == 1
-}
-
-fn age(file: &File) -> Option<Duration> {
-    SystemTime::now().duration_since(file.metadata().ok()?.modified().ok()?).ok()
 }
 
 /// Who has the lock of a file.
