@@ -19,7 +19,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 const FRONT: usize = 32 + MAX_NAME_LEN;
 
 /// Most bytes of a file that go with its FILE.
-const SMALL: usize = MAX_BODY_LEN - FRONT;
+pub(super) const SMALL: usize = MAX_BODY_LEN - FRONT;
 
 /// What is hashed at once of a hole.
 static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
@@ -288,7 +288,9 @@ impl Sending<'_> {
             End::Unwanted => self.say(&FromSender::Abandoned)?,
         }
         self.heard.set_inside(false);
-        self.inside = None;
+        if let Some((_, size)) = self.inside.take() {
+            self.heard.ledger.resize_last(size);
+        }
         Ok(())
     }
 

@@ -56,6 +56,13 @@ impl Ledger {
         self.items.push_back(Item { kind, size, depth, end, fate: Fate::Sent });
     }
 
+    /// The last item turned out to have so many bytes.
+    pub(super) fn resize_last(&mut self, size: u64) {
+        if let Some(last) = self.items.back_mut() {
+            last.size = size;
+        }
+    }
+
     /// The last item is not to be stored.
     pub(super) fn lose_last(&mut self) {
         if let Some(last) = self.items.back_mut().filter(|last| last.fate == Fate::Sent) {

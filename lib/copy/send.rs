@@ -317,7 +317,8 @@ fn close(out: BulkSender, mut reports: BulkReceiver, mut heard: Heard<'_>) -> Re
         let _ = closing.join();
         match rest {
             Ok(()) => heard.hopeless().map_or(Ok(heard.outcome), Err),
-            Err(Stop::Lost(error) | Stop::Wrong(error)) => Err(error),
+            Err(Stop::Lost(error)) => Err(heard.hopeless().unwrap_or(error)),
+            Err(Stop::Wrong(error)) => Err(error),
         }
     })
 }
@@ -330,3 +331,6 @@ pub(super) fn meta(status: &Status) -> Meta {
         nanos: status.modified_nanos.min(999_999_999),
     }
 }
+
+#[cfg(test)]
+mod tests;

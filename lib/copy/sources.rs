@@ -36,9 +36,11 @@ impl Sources {
         found
     }
 
-    /// How many things were named: also what is missing decides whether there is one or several.
+    /// How many things were named: also what is missing decides whether there is one or several. If nothing is there, it does
+    /// not matter.
     pub(super) fn count(&self) -> u32 {
-        u32::try_from(self.tops.len() + self.missing.len()).unwrap_or(u32::MAX)
+        let missing = if self.tops.is_empty() { 0 } else { self.missing.len() };
+        u32::try_from(self.tops.len() + missing).unwrap_or(u32::MAX)
     }
 }
 
