@@ -3,23 +3,11 @@
 //!
 //! Both block: each runs on a thread of its own and moves large pieces between files and a bulk connection.
 
-mod answers;
-mod content;
-mod disks;
 mod glob;
-mod heard;
-mod ledger;
-mod levels;
-mod offers;
-mod part;
 mod place;
 mod receive;
 mod send;
-mod sources;
-mod target;
 mod tops;
-mod total;
-mod walk;
 
 pub use glob::{is_pattern, matches};
 pub use place::Place;

@@ -1,11 +1,11 @@
 //! Files: from their first bytes to their name.
 
 use super::items::replaceable;
+use super::levels::Ground;
+use super::part::{self, Finish, Part, Rights, Time};
 use super::{Receiving, Step, Stop, broken};
 use crate::conn::BulkSender;
 use crate::copy::Event;
-use crate::copy::levels::Ground;
-use crate::copy::part::{self, Finish, Part, Rights, Time};
 use crate::error::{Error, reason};
 use crate::proto::copy::{File, Form, HASH_LEN, Sync};
 use crate::root::{Access, Kind, MODE_BITS, Name, Node};

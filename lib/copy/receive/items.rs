@@ -1,9 +1,9 @@
 //! What comes besides the contents of files: tops, directories and links, and questions.
 
-use super::{Receiving, Step, Stop, broken};
-use crate::copy::levels::{Ground, How, Levels};
-use crate::copy::target::{self, Called};
-use crate::copy::{Event, Target, part};
+use super::levels::{Ground, How, Levels};
+use super::target::{self, Called};
+use super::{Receiving, Step, Stop, Target, broken, part};
+use crate::copy::Event;
 use crate::error::{Error, reason};
 use crate::proto::copy::{FromReceiver, HASH_LEN, MAX_DEPTH, Meta};
 use crate::root::{Folder, Kind, Name, Status};

@@ -1,7 +1,7 @@
 //! One file, of every length and form, and standard input.
 
 use super::*;
-use crate::copy::content::SMALL;
+use crate::copy::send::content::SMALL;
 use crate::record::MAX_BODY_LEN;
 use std::io::Write;
 use std::os::unix::fs::{FileExt, PermissionsExt};

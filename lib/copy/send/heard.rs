@@ -1,10 +1,10 @@
 //! What the receiver has said, and what that means for what was sent.
 
+use super::Stop;
 use super::answers::Answers;
 use super::ledger::Ledger;
-use super::send::Stop;
-use super::{Event, Outcome, Watch};
 use crate::conn::Batch;
+use crate::copy::{Event, Outcome, Watch};
 use crate::error::Error;
 use crate::proto::copy::FromReceiver;
 use crate::root::Kind;

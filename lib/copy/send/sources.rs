@@ -1,6 +1,7 @@
 //! What was named to be sent, and what is left out of it.
 
-use super::{Place, Selection, glob};
+use super::Selection;
+use crate::copy::{Place, glob};
 use crate::error::reason;
 use crate::root::MAX_PATH_LEN;
 use std::io;

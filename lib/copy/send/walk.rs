@@ -1,8 +1,8 @@
 //! A walk through all that was named: the files of a directory first and then the directories in it, so that one handle of a
 //! directory is open at a time.
 
-use super::Place;
 use super::sources::{Excludes, Top, last_name};
+use crate::copy::Place;
 use crate::error::reason;
 use crate::proto::copy::{MAX_DEPTH, Request};
 use crate::root::{Access, Folder, Kind, MAX_PATH_LEN, Name, Names, RelPath, Seen, Status};

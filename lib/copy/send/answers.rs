@@ -1,7 +1,7 @@
 //! What of each file the receiver has already, if it was asked, and whether that is what the file begins with here.
 
-use super::Place;
 use super::walk::Walk;
+use crate::copy::Place;
 use crate::proto::copy::HASH_LEN;
 use crate::root::{Access, RelPath, Status};
 use std::collections::{HashMap, VecDeque};

@@ -1,6 +1,6 @@
 //! Where the things that were named are put: by the rules of scp.
 
-use super::Place;
+use crate::copy::Place;
 use crate::error::{Error, Result, reason};
 use crate::root::{Kind, Links, Name, Root};
 use crate::term::sanitize_line;

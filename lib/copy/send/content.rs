@@ -1,9 +1,9 @@
 //! The contents of one file, or of standard input.
 
-use super::Event;
 use super::answers::hash_first;
-use super::send::{Sending, Stop, meta};
 use super::walk::Walk;
+use super::{Sending, Stop, meta};
+use crate::copy::Event;
 use crate::error::reason;
 use crate::patient::Patient;
 use crate::proto::copy::{self as messages, DATA, Form, FromSender, HASH_LEN, Meta};

@@ -1,21 +1,24 @@
 //! The receiver: writes what comes, and trusts nothing of it.
 
+mod disks;
 mod files;
 mod items;
+mod levels;
+mod offers;
+mod part;
+mod target;
 #[cfg(test)]
 mod tests;
 
-use super::levels::{Ground, Levels};
-use super::offers::Offers;
-use super::target;
-use super::tops::Tops;
-use super::{Event, Outcome, Place, Watch};
+use super::{Event, Outcome, Place, Tops, Watch};
 use crate::conn::{Batch, BulkReceiver, BulkSender, Reason};
 use crate::error::{Error, Result, reason};
 use crate::patient::Patient;
 use crate::proto::copy::{FromReceiver, FromSender, Request, Sync};
 use files::Arriving;
 use items::Due;
+use levels::{Ground, Levels};
+use offers::Offers;
 use std::io::{self, IoSlice};
 
 /// Most items that are settled and not said to be.

@@ -1,16 +1,26 @@
 //! The sender: reads what was named and streams it.
 
-use super::answers::Answers;
-use super::heard::Heard;
-use super::sources::{Excludes, Sources};
-use super::total::Total;
-use super::walk::{Step, Walk};
+mod answers;
+mod content;
+mod heard;
+mod ledger;
+mod sources;
+mod total;
+mod walk;
+#[cfg(test)]
+mod tests;
+
 use super::{Event, Outcome, Place, Watch};
 use crate::conn::{BulkReceiver, BulkSender, Reason};
 use crate::error::{Error, Result};
 use crate::patient::Patient;
 use crate::proto::copy::{FromSender, Meta, Request, WINDOW};
 use crate::root::{Kind, MAX_PATH_LEN, Status};
+use answers::Answers;
+use heard::Heard;
+use sources::{Excludes, Sources};
+use total::Total;
+use walk::{Step, Walk};
 
 /// What a sender is to send.
 #[derive(Debug)]
@@ -53,7 +63,7 @@ pub fn send(
 }
 
 /// The same, with what is read in place of files.
-pub(super) fn send_from(
+fn send_from(
     selection: &Selection,
     wishes: &Request,
     stdin: Option<Patient>,
@@ -91,7 +101,7 @@ pub(super) fn send_from(
 }
 
 /// Why it does not go on.
-pub(super) enum Stop {
+enum Stop {
     /// The connection is over.
     Lost(Error),
     /// The receiver does what it must not.
@@ -105,16 +115,16 @@ impl From<Error> for Stop {
 }
 
 /// A copy under way.
-pub(super) struct Sending<'a> {
-    pub(super) wishes: &'a Request,
-    pub(super) out: BulkSender,
+struct Sending<'a> {
+    wishes: &'a Request,
+    out: BulkSender,
     reports: BulkReceiver,
-    pub(super) heard: Heard<'a>,
+    heard: Heard<'a>,
     total: &'a Total,
     /// The path of the file that is being sent in pieces, and how many bytes of it have gone.
-    pub(super) inside: Option<(Vec<u8>, u64)>,
+    inside: Option<(Vec<u8>, u64)>,
     /// Where small files are read.
-    pub(super) room: Vec<u8>,
+    room: Vec<u8>,
 }
 
 impl<'a> Sending<'a> {
@@ -213,7 +223,7 @@ impl<'a> Sending<'a> {
     }
 
     /// Lays a message into the batch.
-    pub(super) fn say(&mut self, message: &FromSender<'_>) -> std::result::Result<(), Stop> {
+    fn say(&mut self, message: &FromSender<'_>) -> std::result::Result<(), Stop> {
         let (kind, front, rest) = message.encode();
         self.out.push(kind, &[&front, rest]).map_err(Stop::Lost)
     }
@@ -226,14 +236,14 @@ impl<'a> Sending<'a> {
     }
 
     /// What stands in front of an item: where it comes from, if it was named; and somebody may be watching.
-    pub(super) fn say_item(&mut self, walk: &Walk<'_>, kind: Kind, size: u64) -> std::result::Result<(), Stop> {
+    fn say_item(&mut self, walk: &Walk<'_>, kind: Kind, size: u64) -> std::result::Result<(), Stop> {
         self.say_top(walk)?;
         self.heard.begin(walk.path(), kind, Some(size));
         Ok(())
     }
 
     /// Something is not copied as it should be.
-    pub(super) fn problem(&mut self, path: &[u8], why: &str) -> std::result::Result<(), Stop> {
+    fn problem(&mut self, path: &[u8], why: &str) -> std::result::Result<(), Stop> {
         let told = path.get(..path.len().min(MAX_PATH_LEN)).unwrap_or_default();
         self.say(&FromSender::Problem(told, why))?;
         self.heard.fail(path, why);
@@ -242,7 +252,7 @@ impl<'a> Sending<'a> {
 
     /// Hears what the receiver has to say, and waits for it until `enough` is true; it is told how much there is once that
     /// is known.
-    pub(super) fn between(&mut self, enough: impl Fn(&Heard<'_>) -> bool) -> std::result::Result<(), Stop> {
+    fn between(&mut self, enough: impl Fn(&Heard<'_>) -> bool) -> std::result::Result<(), Stop> {
         self.tell_total()?;
         while let Some(batch) = self.reports.try_recv()? {
             self.heard.take(batch)?;
@@ -324,13 +334,10 @@ fn close(out: BulkSender, mut reports: BulkReceiver, mut heard: Heard<'_>) -> Re
 }
 
 /// What is kept of a file beside its contents.
-pub(super) fn meta(status: &Status) -> Meta {
+fn meta(status: &Status) -> Meta {
     Meta {
         mode: u16::try_from(status.mode & 0o777).unwrap_or(0),
         seconds: status.modified,
         nanos: status.modified_nanos.min(999_999_999),
     }
 }
-
-#[cfg(test)]
-mod tests;
