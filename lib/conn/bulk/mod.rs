@@ -55,6 +55,8 @@ struct Shared {
     over: Mutex<Option<String>>,
     /// It was decided here, so what still comes is nobody's.
     is_cut: AtomicBool,
+    /// The other side sends nothing any more.
+    is_silent: AtomicBool,
     /// A PONG is on its way to the socket.
     answering: AtomicBool,
     sent: AtomicU64,
@@ -100,6 +102,7 @@ impl Connection {
             line: Mutex::new(Line { sealer: sender.sealer, out: Some(out), carried: sender.carried }),
             over: Mutex::new(None),
             is_cut: AtomicBool::new(false),
+            is_silent: AtomicBool::new(false),
             answering: AtomicBool::new(false),
             sent: AtomicU64::new(0),
             received: AtomicU64::new(0),

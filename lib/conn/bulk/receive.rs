@@ -61,6 +61,7 @@ impl BulkReceiver {
         }
         shared.start(move |shared| {
             let ended = Reading { shared, empty, left: rest }.run();
+            shared.is_silent.store(true, Ordering::Release);
             let _ = shared.wake.send(Came::End(ended));
         })?;
         let batch = Batch::default();
@@ -167,6 +168,8 @@ impl BulkReceiver {
             Came::Frames(room, whole) => (room, whole),
             Came::End(error) => {
                 self.state = State::Broken;
+                // Without a close it is nobody who will read what is still to be written.
+                let _ = self.shared.socket.shutdown(Shutdown::Both);
                 return Err(self.shared.broken().unwrap_or(error));
             }
             Came::Over => return Ok(false),

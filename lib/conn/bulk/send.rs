@@ -269,10 +269,12 @@ fn ping(line: &mut Line, queue: &mpsc::Receiver<Piece>) -> Option<Piece> {
     ping.seal(&mut line.sealer).is_ok().then_some(ping)
 }
 
-/// Writes `bytes`, unless the connection was cut and the other side does not take the rest in time.
+/// Writes `bytes`. A write that is stuck is given up after a while if the connection was cut, or the other side says nothing any
+/// more: it may have gone without a word to those who wait.
 fn write_all(shared: &Shared, throttle: &mut Throttle, mut bytes: &[u8]) -> io::Result<()> {
     let mut socket = &shared.socket;
     let mut cut_at = None;
+    let mut stuck_at = None;
     while !bytes.is_empty() {
         let is_cut = shared.is_cut.load(Ordering::Acquire);
         // The last words stand behind what is sealed already.
@@ -283,15 +285,24 @@ fn write_all(shared: &Shared, throttle: &mut Throttle, mut bytes: &[u8]) -> io::
             Ok(count) => {
                 bytes = bytes.get(count..).unwrap_or_default();
                 shared.sent.fetch_add(u64::try_from(count).unwrap_or(0), Ordering::Relaxed);
-                throttle.rest(count);
+                stuck_at = None;
+                if !is_cut {
+                    throttle.rest(count);
+                }
             }
             Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
-            Err(cause) if matches!(cause.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {}
+            Err(cause) if matches!(cause.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                if shared.is_silent.load(Ordering::Acquire) {
+                    stuck_at.get_or_insert_with(Instant::now);
+                }
+            }
             Err(cause) => return Err(cause),
         }
-        if shared.is_cut.load(Ordering::Acquire)
-            && cut_at.get_or_insert_with(Instant::now).elapsed() > LAST_WORDS_WITHIN
-        {
+        if is_cut {
+            cut_at.get_or_insert_with(Instant::now);
+        }
+        let is_over = |since: Option<Instant>| since.is_some_and(|since| since.elapsed() > LAST_WORDS_WITHIN);
+        if is_over(cut_at) || is_over(stuck_at) {
             return Err(io::ErrorKind::TimedOut.into());
         }
     }

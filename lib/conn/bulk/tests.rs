@@ -257,6 +257,14 @@ fn a_cut_does_not_wait_for_ever_for_a_peer_that_has_stopped() {
 }
 
 #[test]
+fn whoever_waits_for_room_is_freed_when_the_peer_has_ended_and_reads_no_more() {
+    let ((mut sender, _back, _), stranger) = end_and_stranger(Duration::ZERO);
+    stranger.shutdown(Shutdown::Write).unwrap();
+    while sender.push(1, &[&[0; MAX_BODY_LEN]]).is_ok() {}
+    drop(stranger);
+}
+
+#[test]
 fn silence_is_filled_with_signs_of_life_and_a_peer_without_any_is_given_up() {
     let ((mut sender, _back, _), (theirs, mut receiver, _)) =
         pair_of(BulkOptions::default(), Duration::from_millis(50));
