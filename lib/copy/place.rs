@@ -53,10 +53,37 @@ impl Place {
     pub fn path(&self, given: &[u8]) -> io::Result<RelPath> {
         match (&self.home, given) {
             (Some(home), b"~") => Ok(home.clone()),
-            (Some(home), [b'~', b'/', rest @ ..]) => {
-                home.join(rest.trim_ascii_start().strip_prefix(b"/").unwrap_or(rest))
+            (Some(home), [b'~', b'/', ..]) => {
+                let below = given.iter().skip(1).position(|byte| *byte != b'/').map_or(given.len(), |at| at + 1);
+                home.join(given.get(below..).unwrap_or_default())
             }
             (_, given) => self.start.join(given),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_begins_at_the_top_in_the_home_directory_or_where_we_are() {
+        let place = Place::of_home(Path::new("/home/ada")).unwrap();
+        for (given, found) in [
+            ("", "home/ada"),
+            ("x", "home/ada/x"),
+            ("~", "home/ada"),
+            ("~/", "home/ada"),
+            ("~/x", "home/ada/x"),
+            ("~///x", "home/ada/x"),
+            ("~/ /x", "home/ada/ /x"),
+            ("~x", "home/ada/~x"),
+            ("./~", "home/ada/./~"),
+            ("/etc", "etc"),
+        ] {
+            let path = place.path(given.as_bytes()).unwrap().as_bytes().to_vec();
+            assert_eq!(String::from_utf8_lossy(&path).trim_end_matches('/'), found, "{given}");
+        }
+        assert!(place.path(b"a\0").is_err());
     }
 }

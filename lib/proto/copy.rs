@@ -7,8 +7,9 @@ use crate::conn::Record;
 use crate::error::{Error, Result};
 use crate::frame::{self, Fields};
 use crate::root::{MAX_NAME_LEN, MAX_PATH_LEN};
-use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
+
+pub use super::wishes::{Request, Sync, Way};
 
 /// Bytes of the hash of a file (BLAKE3).
 pub const HASH_LEN: usize = 32;
@@ -27,83 +28,6 @@ pub const MAX_DEPTH: usize = MAX_PATH_LEN / 2;
 
 /// The type of [`FromSender::Data`].
 pub const DATA: u8 = 0x16;
-
-/// What a copy is asked to be, in the request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Request {
-    /// Which end is the sender.
-    pub way: Way,
-    /// Directories are copied with all that is in them.
-    #[serde(default, skip_serializing_if = "is_not")]
-    pub recursive: bool,
-    /// Permissions and times are kept.
-    #[serde(default, skip_serializing_if = "is_not")]
-    pub preserve: bool,
-    /// Symbolic links are copied, not followed.
-    #[serde(default, skip_serializing_if = "is_not")]
-    pub links: bool,
-    /// The sender first asks what of each file is there.
-    #[serde(default, skip_serializing_if = "is_not")]
-    pub resume: bool,
-    /// The hash of each file is compared before it gets its name.
-    #[serde(default, skip_serializing_if = "is_not")]
-    pub verify: bool,
-    /// Nothing is written, and no contents are sent.
-    #[serde(default, skip_serializing_if = "is_not")]
-    pub dry_run: bool,
-    /// Somebody watches: the sender says how much there is in all.
-    #[serde(default, skip_serializing_if = "is_not")]
-    pub totals: bool,
-    /// What has reached the disk when the copy is over.
-    #[serde(default)]
-    pub sync: Sync,
-}
-
-/// Which end is the sender.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Way {
-    /// The dialer sends.
-    ToHost,
-    /// The host sends.
-    FromHost,
-}
-
-/// What has reached the disk when a copy is over.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Sync {
-    /// All of it: one sync at the end.
-    #[default]
-    End,
-    /// Each file before it gets its name, and all of it at the end.
-    Each,
-    /// Whatever the system has written by then.
-    None,
-}
-
-fn is_not(wish: &bool) -> bool {
-    !wish
-}
-
-impl Request {
-    /// A copy with nothing special about it.
-    #[must_use]
-    pub fn new(way: Way) -> Self {
-        Request {
-            way,
-            recursive: false,
-            preserve: false,
-            links: false,
-            resume: false,
-            verify: false,
-            dry_run: false,
-            totals: false,
-            sync: Sync::End,
-        }
-    }
-}
 
 /// What the dialer says before anything is copied.
 ///
@@ -280,10 +204,7 @@ impl<'a> FromSender<'a> {
                 let length = usize::from(fields.u8()?);
                 Ok(FromSender::Link(name(fields.slice(length)?)?, path(fields.bytes())?))
             }
-            0x1b => {
-                let length = usize::from(fields.u16()?);
-                Ok(FromSender::Problem(path(fields.slice(length)?)?, fields.text(MAX_TEXT_LEN)?))
-            }
+            0x1b => problem(fields).map(|(path, why)| FromSender::Problem(path, why)),
             0x1c => Ok(FromSender::Ask(fields.u64()?, name(fields.bytes())?)),
             0x1d => fields.end().map(|()| FromSender::Answered),
             0x1e => {
@@ -312,10 +233,7 @@ impl<'a> FromSender<'a> {
             FromSender::Whole(hash) => (0x18, hash.map(|hash| hash.to_vec()).unwrap_or_default(), &[]),
             FromSender::Abandoned => (0x19, Vec::new(), &[]),
             FromSender::Link(name, target) => (0x1a, with_length(name), target),
-            FromSender::Problem(path, text) => {
-                let length = u16::try_from(path.len()).unwrap_or(u16::MAX);
-                (0x1b, [&length.to_be_bytes(), path].concat(), cut(text).as_bytes())
-            }
+            FromSender::Problem(path, text) => (0x1b, long(path), cut(text).as_bytes()),
             FromSender::Ask(size, name) => (0x1c, size.to_be_bytes().to_vec(), name),
             FromSender::Answered => (0x1d, Vec::new(), &[]),
             FromSender::Total(files, bytes) => (0x1e, [files.to_be_bytes(), bytes.to_be_bytes()].concat(), &[]),
@@ -391,6 +309,7 @@ impl<'a> File<'a> {
 /// | 0x23 | `FAILED`   | item u64 (0 is the first), reason of at most 1,000 bytes: this one is not stored |
 /// | 0x24 | `HOPELESS` | reason of at most 1,000 bytes: nothing can be stored here |
 /// | 0x25 | `DONE`     | empty: the answer to END; what was stored has reached the disk, if that was asked for |
+/// | 0x26 | `PROBLEM`  | length of the path u16, path, reason of at most 1,000 bytes: what is stored, but not as it should be |
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FromReceiver<'a> {
     /// So many first bytes are there, with this hash; none if there is no length.
@@ -403,6 +322,8 @@ pub enum FromReceiver<'a> {
     Hopeless(&'a str),
     /// All is over.
     Done,
+    /// What is stored, but not as it should be, and why.
+    Problem(&'a [u8], &'a str),
 }
 
 impl<'a> FromReceiver<'a> {
@@ -425,6 +346,7 @@ impl<'a> FromReceiver<'a> {
             0x23 => Ok(FromReceiver::Failed(fields.u64()?, fields.text(MAX_TEXT_LEN)?)),
             0x24 => fields.text(MAX_TEXT_LEN).map(FromReceiver::Hopeless),
             0x25 => fields.end().map(|()| FromReceiver::Done),
+            0x26 => problem(fields).map(|(path, why)| FromReceiver::Problem(path, why)),
             other => Err(unknown(other)),
         }
     }
@@ -441,6 +363,7 @@ impl<'a> FromReceiver<'a> {
             }
             FromReceiver::Hopeless(text) => (0x24, Cow::Borrowed(cut(text).as_bytes())),
             FromReceiver::Done => (0x25, Cow::Borrowed(&[])),
+            FromReceiver::Problem(path, text) => (0x26, Cow::Owned([&long(path), cut(text).as_bytes()].concat())),
         }
     }
 }
@@ -449,6 +372,18 @@ impl<'a> FromReceiver<'a> {
 fn with_length(name: &[u8]) -> Vec<u8> {
     let length = u8::try_from(name.len()).unwrap_or(u8::MAX);
     [&[length], name].concat()
+}
+
+/// A path with its length in front.
+fn long(path: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(path.len()).unwrap_or(u16::MAX);
+    [&length.to_be_bytes(), path].concat()
+}
+
+/// A path with its length in front, and a reason.
+fn problem(mut fields: Fields<'_>) -> Result<(&[u8], &str)> {
+    let length = usize::from(fields.u16()?);
+    Ok((path(fields.slice(length)?)?, fields.text(MAX_TEXT_LEN)?))
 }
 
 /// As much of a reason as there is room for.

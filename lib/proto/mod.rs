@@ -3,3 +3,4 @@
 pub mod pipe;
 pub mod copy;
 pub mod pty;
+mod wishes;

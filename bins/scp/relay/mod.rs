@@ -183,6 +183,7 @@ impl<W: FnMut(Event<'_>)> Seen<W> {
                 self.hopeless = Some(sanitize_line(why));
                 *is_over = true;
             }
+            FromReceiver::Problem(path, why) => watch(Event::Failed { path, why }),
             FromReceiver::Done => *is_over = true,
         }
         Ok(())

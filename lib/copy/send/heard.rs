@@ -135,6 +135,7 @@ impl<'a> Heard<'a> {
                 FromReceiver::Failed(item, why) => self.failed(item, why)?,
                 FromReceiver::Hopeless(why) => self.hopeless = Some(sanitize_line(why)),
                 FromReceiver::Done => self.done()?,
+                FromReceiver::Problem(path, why) => self.fail(path, why),
             }
         }
         Ok(())
