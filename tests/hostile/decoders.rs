@@ -7,6 +7,7 @@ use keywire::conn::Record;
 use keywire::frame::{Fields, MAX_FRAME_LEN, frame, read_frame};
 use keywire::key::{KeyPair, PublicKey, SecretKey};
 use keywire::noise::{MAX_REQUEST_LEN, Preface};
+use keywire::proto::copy::{Asked, File, Form, FromReceiver, FromSender, HASH_LEN, Meta};
 use keywire::proto::pipe::{self, Message};
 use keywire::proto::pty::{Exit, FromDialer, FromHost, Op, Request, Stream, Tty};
 use keywire::record::{MAX_BODY_LEN, Opener, Sealer};
@@ -115,6 +116,129 @@ fn a_message_of_a_pipe_is_what_it_says_or_nothing() {
     });
     assert!(Message::decode(&Record { kind: pipe::DATA, body: b"" }).is_err());
     assert!(Message::decode(&Record { kind: pipe::EOF, body: b"x" }).is_err());
+}
+
+#[test]
+fn a_wish_for_a_copy_is_what_it_says_or_nothing() {
+    let good = [Asked::Source(b"a/*"), Asked::Source(b""), Asked::Exclude(b"*.o"), Asked::Target(b"/t"), Asked::Go]
+        .map(|message| wire(message.encode()));
+    attack("Asked", &good.each_ref().map(Vec::as_slice), |bytes| {
+        if let Some(Ok(message)) = record(bytes).map(|record| Asked::decode(&record)) {
+            assert_eq!(wire(message.encode()), bytes);
+        }
+    });
+    for (length, taken) in [(1, true), (4095, true), (4096, false)] {
+        let body = vec![b'p'; length];
+        for kind in [1, 2, 3] {
+            assert_eq!(Asked::decode(&Record { kind, body: &body }).is_ok(), taken);
+        }
+    }
+    for (kind, body) in
+        [(0, &b"x"[..]), (1, b"a\0b"), (2, b""), (4, b"x"), (5, b"x"), (0x11, b"\0\0\0\x01"), (0xef, b"")]
+    {
+        assert!(Asked::decode(&Record { kind, body }).is_err(), "{kind} {body:?}");
+    }
+}
+
+/// A message of a sender, as it stands on the wire.
+fn said(message: &FromSender<'_>) -> Vec<u8> {
+    let (kind, front, rest) = message.encode();
+    [&[kind], front.as_slice(), rest].concat()
+}
+
+#[test]
+fn a_message_of_a_sender_is_what_it_says_or_nothing() {
+    let meta = Meta { mode: 0o751, seconds: -7, nanos: 999_999_999 };
+    let file = File { form: Form::Pieces, meta, size: 300, offset: 7, name: b"n\xff", data: b"data" };
+    let good = [
+        FromSender::Begin(3),
+        FromSender::Top(2, b"a/path"),
+        FromSender::Directory(meta, b"name"),
+        FromSender::Directory(Meta::default(), b""),
+        FromSender::Leave,
+        FromSender::File(file),
+        FromSender::File(File { form: Form::Complete, size: 11, ..file }),
+        FromSender::File(File { form: Form::Stream, size: 0, offset: 0, ..file }),
+        FromSender::Data(b"more"),
+        FromSender::Hole(1 << 40),
+        FromSender::Whole(None),
+        FromSender::Whole(Some([7; HASH_LEN])),
+        FromSender::Abandoned,
+        FromSender::Link(b"link", b"../to"),
+        FromSender::Problem(b"a/path", "why"),
+        FromSender::Ask(1 << 33, b"name"),
+        FromSender::Answered,
+        FromSender::Total(9, 1 << 50),
+        FromSender::End(12),
+    ]
+    .map(|message| said(&message));
+    attack("FromSender", &good.each_ref().map(Vec::as_slice), |bytes| {
+        if let Some(Ok(message)) = record(bytes).map(|record| FromSender::decode(&record)) {
+            assert_eq!(said(&message), bytes);
+        }
+    });
+    for name in [&b".."[..], b".", b"a/b", b"/", b"a\0"] {
+        for message in [
+            FromSender::Directory(meta, name),
+            FromSender::File(File { name, ..file }),
+            FromSender::Link(name, b"to"),
+            FromSender::Ask(1, name),
+        ] {
+            let bytes = said(&message);
+            assert!(FromSender::decode(&record(&bytes).unwrap()).is_err(), "{message:?}");
+        }
+    }
+    // Where the name is the rest of the body, its length is not a byte's.
+    for message in [FromSender::Directory(meta, &[b'n'; 256]), FromSender::Ask(1, &[b'n'; 256])] {
+        assert!(FromSender::decode(&record(&said(&message)).unwrap()).is_err());
+    }
+    let most = i64::MAX.unsigned_abs();
+    for (size, offset, data, taken) in [
+        (most, 0, 1, true),
+        (most + 1, 0, 0, false),
+        (u64::MAX, 0, 0, false),
+        (10, 11, 0, false),
+        (10, u64::MAX, 1, false),
+        (10, 5, 5, true),
+        (10, 5, 6, false),
+    ] {
+        let bytes = said(&FromSender::File(File { size, offset, data: &vec![0; data], ..file }));
+        assert_eq!(FromSender::decode(&record(&bytes).unwrap()).is_ok(), taken, "{size} {offset} {data}");
+    }
+    for mode in [0o1000, 0o4755, 0xffff] {
+        let bytes = said(&FromSender::Directory(Meta { mode, ..meta }, b"d"));
+        assert!(FromSender::decode(&record(&bytes).unwrap()).is_err(), "{mode:o}");
+    }
+    for kind in [0x00, 0x01, 0x10, 0x20, 0x21, 0xef] {
+        assert!(FromSender::decode(&Record { kind, body: b"" }).is_err());
+    }
+}
+
+#[test]
+fn a_message_of_a_receiver_is_what_it_says_or_nothing() {
+    let good = [
+        FromReceiver::Have(0, [0; HASH_LEN]),
+        FromReceiver::Have(77, [9; HASH_LEN]),
+        FromReceiver::Stored(1 << 40),
+        FromReceiver::Failed(3, "why"),
+        FromReceiver::Hopeless("why"),
+        FromReceiver::Done,
+    ]
+    .map(|message| wire(message.encode()));
+    attack("FromReceiver", &good.each_ref().map(Vec::as_slice), |bytes| {
+        if let Some(Ok(message)) = record(bytes).map(|record| FromReceiver::decode(&record)) {
+            assert_eq!(wire(message.encode()), bytes);
+        }
+    });
+    for (length, taken) in [(0, true), (1000, true), (1001, false)] {
+        let text = vec![b't'; length];
+        assert_eq!(FromReceiver::decode(&Record { kind: 0x24, body: &text }).is_ok(), taken);
+        let body = [&[0; 8], text.as_slice()].concat();
+        assert_eq!(FromReceiver::decode(&Record { kind: 0x23, body: &body }).is_ok(), taken);
+    }
+    for kind in [0x00, 0x11, 0x20, 0x26, 0xef] {
+        assert!(FromReceiver::decode(&Record { kind, body: b"" }).is_err());
+    }
 }
 
 #[test]
