@@ -51,7 +51,7 @@ impl Ssh {
         let config = format!(
             "Port {port}\nListenAddress 127.0.0.1\nHostKey {shown}/host\nAuthorizedKeysFile {shown}/allowed\n\
              StrictModes no\nUsePAM no\nPidFile none\nPasswordAuthentication no\nPermitRootLogin prohibit-password\n\
-             MaxStartups 100\nSetEnv SHLVL=1\n"
+             MaxStartups 100\nSetEnv SHLVL=1\nSubsystem sftp internal-sftp\n"
         );
         fs::write(dir.join("config"), config).unwrap();
         // The place for its privilege separation, which the package's own service would make.
@@ -84,13 +84,27 @@ impl Ssh {
 
     /// The same by another way.
     pub fn command_at(&self, at: SocketAddr, options: &[&str]) -> Command {
-        let mut command = Command::new("ssh");
+        let mut command = self.program("ssh", options);
+        command.args(["-p", &at.port().to_string(), &at.ip().to_string()]);
+        command
+    }
+
+    /// A program of OpenSSH's that knows the key, without the user's own settings. scp and sftp are to be told the port by
+    /// `-P`.
+    pub fn program(&self, name: &str, options: &[&str]) -> Command {
+        let mut command = Command::new(name);
         command.args(["-F", "none", "-q", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no"]);
         command
             .args(["-o", "UserKnownHostsFile=/dev/null", "-o", "IdentitiesOnly=yes", "-i"])
             .arg(self.dir.join("user"));
-        command.args(options).args(["-p", &at.port().to_string(), &at.ip().to_string()]).stdin(Stdio::null());
+        command.args(options).stdin(Stdio::null());
         command
+    }
+
+    /// An scp that goes by an open connection of [`Ssh::master`]'s.
+    pub fn scp(&self, shared: &[String; 2]) -> Command {
+        let port = self.port.to_string();
+        self.program("scp", &["-P", &port, "-o", &format!("ControlPath={}", shared[1])])
     }
 
     /// Where it listens.

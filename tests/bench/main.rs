@@ -8,6 +8,7 @@
 mod bulk;
 mod cat;
 mod commands;
+mod copy;
 mod echo;
 mod flood;
 mod handshake;
@@ -16,6 +17,7 @@ mod idle;
 #[allow(dead_code, reason = "the tests need more of it than the benches")]
 #[path = "../link.rs"]
 mod link;
+#[allow(dead_code, reason = "the tests need more of it than the benches")]
 #[path = "../openssh.rs"]
 mod openssh;
 mod screen;
@@ -24,10 +26,11 @@ mod table;
 /// A topic and what measures it.
 type Topic = (&'static str, fn(&mut table::Table));
 
-const TOPICS: [Topic; 7] = [
+const TOPICS: [Topic; 8] = [
     ("handshake", handshake::rows),
     ("bulk", bulk::rows),
     ("cat", cat::rows),
+    ("copy", copy::rows),
     ("commands", commands::rows),
     ("echo", echo::rows),
     ("flood", flood::rows),

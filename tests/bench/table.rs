@@ -34,15 +34,26 @@ fn machine() -> String {
 }
 
 /// Runs two things in turn and returns the times of both: the pairs share whatever the machine does meanwhile.
-pub fn pairs(runs: usize, mut ours: impl FnMut(), mut theirs: impl FnMut()) -> (Vec<Duration>, Vec<Duration>) {
-    let time = |work: &mut dyn FnMut()| {
+pub fn pairs(runs: usize, ours: impl FnMut(), theirs: impl FnMut()) -> (Vec<Duration>, Vec<Duration>) {
+    pairs_after(runs, || {}, ours, theirs)
+}
+
+/// The same with something before each that does not count.
+pub fn pairs_after(
+    runs: usize,
+    mut before: impl FnMut(),
+    mut ours: impl FnMut(),
+    mut theirs: impl FnMut(),
+) -> (Vec<Duration>, Vec<Duration>) {
+    let mut time = |work: &mut dyn FnMut()| {
+        before();
         let start = Instant::now();
         work();
         start.elapsed()
     };
     // One of each that does not count: caches fill.
-    ours();
-    theirs();
+    time(&mut ours);
+    time(&mut theirs);
     (0..runs).map(|_| (time(&mut ours), time(&mut theirs))).unzip()
 }
 
