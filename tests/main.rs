@@ -23,6 +23,7 @@ mod pipe;
 mod protocol;
 mod pty;
 mod sandbox;
+mod scp;
 mod screen;
 mod sftp;
 mod state;
