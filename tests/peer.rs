@@ -62,11 +62,16 @@ pub fn rest(socket: &mut TcpStream) -> Vec<u8> {
 impl Peer {
     /// Dials, with a request that is empty JSON.
     pub fn dial(me: &KeyPair, to: &PeerAddr, service: &str) -> Self {
+        Self::dial_with(me, to, service, b"{}")
+    }
+
+    /// Dials with this request.
+    pub fn dial_with(me: &KeyPair, to: &PeerAddr, service: &str, request: &[u8]) -> Self {
         let mut socket = connect(to);
         let (initiator, first) = first_words(me, to, service);
         socket.write_all(&first).unwrap();
         let i2 = read_frame(&mut socket).unwrap();
-        let (i3, keys) = initiator.read_i2(&i2).unwrap().finish(b"{}").unwrap();
+        let (i3, keys) = initiator.read_i2(&i2).unwrap().finish(request).unwrap();
         socket.write_all(&frame(&i3).unwrap()).unwrap();
         Self::new(socket, keys)
     }
