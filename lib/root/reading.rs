@@ -153,7 +153,8 @@ pub fn read_at(file: impl AsFd, room: &mut [IoSliceMut<'_>], at: u64) -> io::Res
 /// Those of lseek(2), of a file system that knows no holes too.
 pub fn next_data(file: impl AsFd, at: u64) -> io::Result<Option<Range<u64>>> {
     match rustix::fs::seek(&file, SeekFrom::Data(at)) {
-        Ok(start) => Ok(Some(start..rustix::fs::seek(&file, SeekFrom::Hole(start))?)),
+        // A hole in the place of the data would bring nobody forward: somebody has just made it.
+        Ok(start) => Ok(Some(start..rustix::fs::seek(&file, SeekFrom::Hole(start))?.max(start.saturating_add(1)))),
         Err(Errno::NXIO) => Ok(None),
         Err(cause) => Err(cause.into()),
     }

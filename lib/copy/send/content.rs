@@ -235,7 +235,7 @@ impl Sending<'_> {
                 let (start, end) = match next_data(file, at) {
                     Ok(Some(data)) => (data.start.min(status.size), data.end.min(status.size)),
                     Ok(None) => (status.size, status.size),
-                    // The file system knows of no holes.
+                    // The file system knows of no holes, or the file has just become shorter.
                     Err(_) => (at, status.size),
                 };
                 if start > at {

@@ -140,6 +140,9 @@ impl<'a> Sending<'a> {
         if !self.heard.is_hopeless() {
             self.send_tree(walk())?;
         }
+        if self.heard.is_hopeless() {
+            return Ok(());
+        }
         self.total.wait();
         self.tell_total()
     }

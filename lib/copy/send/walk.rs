@@ -170,8 +170,10 @@ impl<'a> Walk<'a> {
             Kind::Link if !self.wishes.links => root.node(&self.base)?.status()?,
             _ => itself,
         };
+        // What has no name of its own, such as the working directory, is not left out by one.
         let name = last_name(&top.path);
-        if self.excludes.cover(name, name, status.kind() == Kind::Directory) {
+        let is_named = !matches!((name, top.path.first()), (b"" | b".", _) | (b"~", Some(b'~')));
+        if is_named && self.excludes.cover(name, name, status.kind() == Kind::Directory) {
             return Ok(None);
         }
         Ok(Some(match status.kind() {

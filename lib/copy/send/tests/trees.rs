@@ -247,4 +247,10 @@ fn what_is_left_out_is_not_walked() {
         assert_eq!(copied.outcome.as_ref().unwrap().failed, 0);
         assert!(copied.came.has(&format!("TOTAL {0} {0}", left.len())));
     }
+    // What has no name of its own is not meant.
+    for source in [".", "./", "", "/", "~", "~/", "d/."] {
+        let excludes = vec![b".*".to_vec(), b"~".to_vec(), b"[bcs]*".to_vec()];
+        let copied = copy(&Selection { excludes, ..dir.select(&[source]) }, &wishes());
+        assert_eq!(copied.names().len(), 2, "{source}: {:?}", copied.came.log);
+    }
 }
