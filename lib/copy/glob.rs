@@ -5,8 +5,11 @@ use crate::root::{MAX_NAME_LEN, MAX_PATH_LEN, Names};
 use std::borrow::Cow;
 use std::io;
 
-/// Most paths that one pattern may stand for.
-const MAX_MATCHES: usize = 1 << 20;
+/// Memory for all that the patterns of a copy stand for, in bytes: about a million paths.
+pub(super) const MAX_ROOM: usize = 64 << 20;
+
+/// Memory that a path takes beside its bytes.
+const OF_EACH: usize = 32;
 
 /// Whether there is anything in `pattern` that does not stand for itself.
 #[must_use]
@@ -30,16 +33,27 @@ pub(super) fn covers(pattern: &[u8], path: &[u8]) -> bool {
     by_name(pattern, path, covers_name)
 }
 
-/// All that `pattern` stands for, in ascending order. What cannot be looked at is not there.
+/// All that `pattern` stands for, in ascending order. What cannot be looked at is not there. The memory that it takes is taken off
+/// `room`.
 ///
 /// # Errors
-/// It stands for too much.
-pub(super) fn expand(place: &Place, pattern: &[u8]) -> io::Result<Vec<Vec<u8>>> {
+/// It stands for too much, or `is_over` says that nobody waits for it any more.
+pub(super) fn expand(
+    place: &Place,
+    pattern: &[u8],
+    room: &mut usize,
+    is_over: impl Fn() -> bool,
+) -> io::Result<Vec<Vec<u8>>> {
+    let most = *room;
     let mut found = vec![Vec::new()];
     let mut names = Names::default();
     for (at, part) in pattern.split(|byte| *byte == b'/').enumerate() {
-        let mut next = Vec::new();
+        let mut next: Vec<Vec<u8>> = Vec::new();
+        let mut taken = 0;
         for mut path in found {
+            if is_over() {
+                return Err(io::Error::other("the connection is over"));
+            }
             if at > 0 {
                 path.push(b'/');
             }
@@ -61,10 +75,11 @@ pub(super) fn expand(place: &Place, pattern: &[u8]) -> io::Result<Vec<Vec<u8>>> 
                 let is_home = path.is_empty() && name == b"~";
                 if matches(part, name) && !is_home && path.len() + name.len() <= MAX_PATH_LEN {
                     next.push([&path, name].concat());
+                    taken += path.len() + name.len() + OF_EACH;
                 }
             }
-            if next.len() > MAX_MATCHES {
-                return Err(io::Error::other(format!("it stands for more than {MAX_MATCHES} paths")));
+            if taken > most {
+                return Err(io::Error::other("patterns stand for more paths than can be remembered"));
             }
         }
         found = next;
@@ -72,6 +87,8 @@ pub(super) fn expand(place: &Place, pattern: &[u8]) -> io::Result<Vec<Vec<u8>>> 
     found.retain(|path| place.path(path).and_then(|at| place.root().link_itself(&at)).is_ok());
     found.sort_unstable();
     found.dedup();
+    let taken: usize = found.iter().map(|path| path.len() + OF_EACH).sum();
+    *room = room.saturating_sub(taken);
     Ok(found)
 }
 

@@ -2,14 +2,15 @@
 
 use super::environment::Account;
 use super::session::{Cut, Ended, Traffic};
-use crate::conn::{Batch, Breaker, BulkOptions, BulkReceiver, BulkSender, Connection, Reason};
+use crate::conn::{Batch, BulkOptions, BulkReceiver, BulkSender, Connection, Reason};
 use crate::copy::{Outcome, Place, Selection, Target, receive, send};
-use crate::error::{Error, Result, reason};
+use crate::error::{Error, Kind, Result, reason};
 use crate::proto::copy::{Asked, MAX_ASKED, Request, Way};
 use crate::root::MAX_PATH_LEN;
 use crate::trust::Rule;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
+use tokio::sync::oneshot;
 
 /// Most bytes of all that one copy asks for: many times what a command line can hold.
 const MAX_ASKED_LEN: usize = 4096 * MAX_PATH_LEN;
@@ -29,10 +30,15 @@ pub(super) async fn serve(
     let (root, home) = (rule.root.clone(), account.home.clone());
     let asked = Arc::new(OnceLock::new());
     let heard = asked.clone();
-    let mut copying = tokio::task::spawn_blocking(move || copy(&wishes, root, home, sender, receiver, &heard));
+    let mut copying = match aside(move || copy(&wishes, root, home, sender, receiver, &heard)) {
+        Ok(copying) => copying,
+        Err(error) => return (String::new(), Ended::Disconnected(error.to_string()), Traffic::default()),
+    };
     let ended = tokio::select! {
         copied = &mut copying => match copied {
             Ok(Ok(outcome)) => Ended::Copied(outcome),
+            // Nothing could be stored, and the other side knows why.
+            Ok(Err(error)) if error.kind() == Kind::No => Ended::Copied(Outcome { stored: 0, failed: 1 }),
             Ok(Err(error)) => Ended::Disconnected(error.to_string()),
             Err(_) => Ended::Disconnected("the copy came to a sudden end".to_owned()),
         },
@@ -45,14 +51,22 @@ pub(super) async fn serve(
         }
     };
     let (sent, received) = breaker.carried();
-    wait(breaker).await;
+    if let Ok(closed) = aside(move || breaker.wait()) {
+        // A thread that died has nothing left to wait for.
+        let _ = closed.await;
+    }
     (asked.get().cloned().unwrap_or_default(), ended, Traffic { received, sent })
 }
 
-/// Waits until the last words have left.
-async fn wait(breaker: Breaker) {
-    // A thread that died has nothing left to wait for.
-    let _ = tokio::task::spawn_blocking(move || breaker.wait()).await;
+/// Does `work` on a thread of its own. Those of the runtime are few, and a copy that waits for its dialer would keep one from
+/// all others.
+fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<oneshot::Receiver<T>> {
+    let (tell, done) = oneshot::channel();
+    let started = std::thread::Builder::new().spawn(move || {
+        // The session may have come to grief.
+        let _ = tell.send(work());
+    });
+    started.map(|_| done).map_err(|cause| Error::state(format!("cannot start a thread: {}", reason(&cause))))
 }
 
 /// Listens to what is asked for, and does it.

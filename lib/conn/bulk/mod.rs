@@ -12,7 +12,7 @@ pub(crate) mod tests;
 pub use receive::BulkReceiver;
 pub use send::BulkSender;
 
-use super::{Connection, Reason, kind};
+use super::{Connection, KEEPALIVE, Reason, kind};
 use crate::error::{Error, Result, reason};
 use crate::frame;
 use crate::record::{MAX_BODY_LEN, OVERHEAD, Sealer};
@@ -127,6 +127,12 @@ impl Breaker {
         self.0.wait();
     }
 
+    /// Whether nothing can be sent any more, or nobody is there to hear it: work for this connection is in vain.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.0.is_silent.load(Ordering::Acquire) || lock(&self.0.over).is_some()
+    }
+
     /// Bytes that went over the network so far: sent and received.
     #[must_use]
     pub fn carried(&self) -> (u64, u64) {
@@ -146,15 +152,10 @@ impl Shared {
     fn start(self: &Arc<Self>, work: impl FnOnce(&Self) + Send + 'static) -> Result<()> {
         let shared = self.clone();
         *lock(&self.running) += 1;
-        let started = std::thread::Builder::new().spawn(move || {
-            work(&shared);
-            *lock(&shared.running) -= 1;
-            shared.ended.notify_all();
-        });
-        started.map(drop).map_err(|cause| {
-            *lock(&self.running) -= 1;
-            Error::state(format!("cannot start a thread: {}", reason(&cause)))
-        })
+        // It counts as ended however it ends, and also if it never begins.
+        let running = Running(shared);
+        let started = std::thread::Builder::new().spawn(move || work(&running.0));
+        started.map(drop).map_err(|cause| Error::state(format!("cannot start a thread: {}", reason(&cause))))
     }
 
     /// Why the connection is over, if it is.
@@ -181,6 +182,12 @@ impl Shared {
         let _ = self.wake.send(receive::Came::Over);
     }
 
+    /// How long nothing is said before a sign of life is given, whatever has come. Whoever receives may be busy with a disk,
+    /// and see no question; so the answer is not waited for.
+    fn beat(&self) -> Duration {
+        if self.keepalive.is_zero() { KEEPALIVE } else { self.keepalive.min(KEEPALIVE) }
+    }
+
     /// Waits until both threads have ended, and ends them after a while.
     fn wait(&self) {
         let running = lock(&self.running);
@@ -199,6 +206,16 @@ impl Shared {
             return Ok(());
         }
         line.say(kind::PONG, &[])
+    }
+}
+
+/// A thread at the socket that runs.
+struct Running(Arc<Shared>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        *lock(&self.0.running) -= 1;
+        self.0.ended.notify_all();
     }
 }
 

@@ -1,6 +1,6 @@
 //! The sending half: lays records into a batch, seals the batch at once, and a thread writes it.
 
-use super::{BATCHES, LAST_WORDS_WITHIN, Line, Shared, Throttle, lock, next};
+use super::{BATCHES, Breaker, LAST_WORDS_WITHIN, Line, Shared, Throttle, lock, next};
 use crate::conn::{Reason, kind};
 use crate::error::{Error, Result, reason};
 use crate::frame::LENGTH_LEN;
@@ -187,6 +187,12 @@ impl BulkSender {
         self.empty.recv().map_err(|_| self.shared.broken().unwrap_or_else(super::ended))
     }
 
+    /// What tells whether the connection is over.
+    #[must_use]
+    pub fn breaker(&self) -> Breaker {
+        Breaker(self.shared.clone())
+    }
+
     /// Seals the batch and hands it to the thread that writes. Waits only while all room is taken.
     ///
     /// # Errors
@@ -236,7 +242,7 @@ impl Drop for BulkSender {
 fn write(shared: &Shared, queue: &mpsc::Receiver<Piece>, again: &mpsc::Sender<Vec<u8>>) {
     let mut throttle = Throttle::new(shared.rate);
     loop {
-        let piece = match next(queue, shared.keepalive) {
+        let piece = match next(queue, shared.beat()) {
             Ok(Some(piece)) => piece,
             Ok(None) => match ping(&mut lock(&shared.line), queue) {
                 Some(piece) => piece,

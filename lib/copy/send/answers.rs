@@ -1,6 +1,7 @@
 //! What of each file the receiver has already, if it was asked, and whether that is what the file begins with here.
 
 use super::walk::Walk;
+use crate::conn::Breaker;
 use crate::copy::Place;
 use crate::proto::copy::HASH_LEN;
 use crate::root::{Access, RelPath, Status};
@@ -12,9 +13,13 @@ use std::io::{self, Read};
 /// Most files that are gone on with: some 50 MB of memory. What is beyond is sent whole.
 const MAX_OFFERS: usize = 1 << 20;
 
+/// Bytes that are hashed before it is looked whether anybody still waits: some milliseconds.
+pub(super) const PIECE: u64 = 16 << 20;
+
 /// The receiver's answers.
 pub(super) struct Answers<'a> {
     place: &'a Place,
+    over: Breaker,
     /// What was asked and not answered yet.
     asked: VecDeque<Asked>,
     /// For the path and source of a file, as a number: how many of its first bytes are there, and for which state of it.
@@ -30,8 +35,8 @@ struct Asked {
 }
 
 impl<'a> Answers<'a> {
-    pub(super) fn new(place: &'a Place) -> Self {
-        Answers { place, asked: VecDeque::new(), agreed: HashMap::new(), hasher: RandomState::new() }
+    pub(super) fn new(place: &'a Place, over: Breaker) -> Self {
+        Answers { place, over, asked: VecDeque::new(), agreed: HashMap::new(), hasher: RandomState::new() }
     }
 
     /// How many files were asked for and not answered.
@@ -79,7 +84,7 @@ impl<'a> Answers<'a> {
         // Before it is read: a change while it is read must show.
         let status = Status::of(&file)?;
         let mut hasher = blake3::Hasher::new();
-        hash_first(&mut hasher, &file, length)?;
+        hash_first(&mut hasher, &file, length, &self.over)?;
         Ok((hasher.finalize().as_bytes() == hash).then_some(status))
     }
 
@@ -92,12 +97,22 @@ impl<'a> Answers<'a> {
     }
 }
 
-/// Hashes the first bytes of a file that was not read yet.
+/// Hashes the first bytes of a file that was not read yet, as long as somebody waits for it.
 ///
 /// # Errors
-/// It cannot be read, or has not that many.
-pub(super) fn hash_first(hasher: &mut blake3::Hasher, file: &File, length: u64) -> io::Result<()> {
-    let before = hasher.count();
-    hasher.update_reader(file.take(length))?;
-    if hasher.count() - before < length { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
+/// It cannot be read, or has not that many; or nobody waits any more.
+pub(super) fn hash_first(hasher: &mut blake3::Hasher, file: &File, length: u64, over: &Breaker) -> io::Result<()> {
+    let mut left = length;
+    while left > 0 {
+        if over.is_over() {
+            return Err(io::Error::other("the connection is over"));
+        }
+        let before = hasher.count();
+        hasher.update_reader(file.take(left.min(PIECE)))?;
+        match hasher.count() - before {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            count => left -= count,
+        }
+    }
+    Ok(())
 }

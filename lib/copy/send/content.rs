@@ -1,8 +1,9 @@
 //! The contents of one file, or of standard input.
 
-use super::answers::hash_first;
+use super::answers::{PIECE, hash_first};
 use super::walk::Walk;
 use super::{Sending, Stop, meta};
+use crate::conn::Breaker;
 use crate::copy::Event;
 use crate::error::reason;
 use crate::patient::Patient;
@@ -108,7 +109,7 @@ impl Sending<'_> {
         let is_changed = !Status::of(file).is_ok_and(|now| now.is_unchanged(status));
         if self.wishes.verify && !data.is_empty() {
             let mut hasher = blake3::Hasher::new();
-            if let Err(cause) = hash_first(&mut hasher, file, offset) {
+            if let Err(cause) = hash_first(&mut hasher, file, offset, &self.over) {
                 return self.problem(walk.path(), &reason(&cause));
             }
             hasher.update(data);
@@ -200,7 +201,7 @@ impl Sending<'_> {
     fn send_large(&mut self, walk: &Walk<'_>, file: &File, status: &Status, offset: u64) -> Result<(), Stop> {
         let mut hasher = self.hasher();
         if let Some(hasher) = &mut hasher
-            && let Err(cause) = hash_first(hasher, file, offset)
+            && let Err(cause) = hash_first(hasher, file, offset, &self.over)
         {
             return self.problem(walk.path(), &reason(&cause));
         }
@@ -240,7 +241,7 @@ impl Sending<'_> {
                 };
                 if start > at {
                     self.say(&FromSender::Hole(start - at))?;
-                    update_zeros(hasher, start - at);
+                    update_zeros(hasher, start - at, &self.over);
                     self.moved(start - at);
                     at = start;
                 }
@@ -347,9 +348,12 @@ fn update_from(hasher: &mut Option<blake3::Hasher>, room: &[IoSliceMut<'_>], mut
     }
 }
 
-fn update_zeros(hasher: &mut Option<blake3::Hasher>, mut count: u64) {
-    while count > 0 && hasher.is_some() {
-        let part = usize::try_from(count).unwrap_or(usize::MAX).min(ZEROS.len());
+/// Hashes zeros, as long as somebody waits for it.
+fn update_zeros(hasher: &mut Option<blake3::Hasher>, mut count: u64, over: &Breaker) {
+    while count > 0 && hasher.is_some() && !(count.is_multiple_of(PIECE) && over.is_over()) {
+        // Up to the next place to look.
+        let part = (count - 1) % PIECE + 1;
+        let part = usize::try_from(part).unwrap_or(usize::MAX).min(ZEROS.len());
         update(hasher, ZEROS.get(..part).unwrap_or_default());
         count -= u64::try_from(part).unwrap_or(count);
     }

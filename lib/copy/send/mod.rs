@@ -11,7 +11,7 @@ mod walk;
 mod tests;
 
 use super::{Event, Outcome, Place, Watch};
-use crate::conn::{BulkReceiver, BulkSender, Reason};
+use crate::conn::{Breaker, BulkReceiver, BulkSender, Reason};
 use crate::error::{Error, Result};
 use crate::patient::Patient;
 use crate::proto::copy::{FromSender, Meta, Request, WINDOW};
@@ -31,7 +31,7 @@ pub struct Selection {
     pub sources: Vec<Vec<u8>>,
     /// Whether `*`, `?` and `[` in a source stand for more than themselves.
     pub globs: bool,
-    /// Patterns of what is left out. One without a slash is of any name, with one of the path below what was named; with a
+    /// Patterns of what is left out below what was named. One without a slash is of any name, with one of the path below what was named; with a
     /// slash at its end it leaves out directories only.
     pub excludes: Vec<Vec<u8>>,
     /// In place of any file: standard input.
@@ -71,12 +71,13 @@ fn send_from(
     reports: BulkReceiver,
     watch: Watch<'_>,
 ) -> Result<Outcome> {
+    let over = out.breaker();
     let (found, excludes) = match stdin {
         Some(_) => (Sources::default(), Excludes::new(&[])),
-        None => (Sources::find(selection), Excludes::new(&selection.excludes)),
+        None => (Sources::find(selection, &over), Excludes::new(&selection.excludes)),
     };
     let total = Total::default();
-    let walk = || Walk::new(&selection.place, &found.tops, &excludes, wishes);
+    let walk = || Walk::new(&selection.place, &found.tops, &excludes, wishes, &over);
     std::thread::scope(|scope| {
         // Whatever happens, the count does not go on after it.
         let _stop = total.stop_when_dropped();
@@ -88,10 +89,11 @@ fn send_from(
                 total.set_counting(false);
             }
         }
-        let answers = Answers::new(&selection.place);
+        let answers = Answers::new(&selection.place, over.clone());
         let heard = Heard::new(watch, answers);
         let room = Vec::new();
-        let mut sending = Sending { wishes, out, reports, heard, total: &total, inside: None, room };
+        let over = over.clone();
+        let mut sending = Sending { wishes, out, over, reports, heard, total: &total, inside: None, room };
         let sent = match stdin {
             Some(stdin) => sending.send_stdin(stdin),
             None => sending.send_all(&found, &walk),
@@ -118,6 +120,7 @@ impl From<Error> for Stop {
 struct Sending<'a> {
     wishes: &'a Request,
     out: BulkSender,
+    over: Breaker,
     reports: BulkReceiver,
     heard: Heard<'a>,
     total: &'a Total,
@@ -143,7 +146,9 @@ impl<'a> Sending<'a> {
         if self.heard.is_hopeless() {
             return Ok(());
         }
-        self.total.wait();
+        while !self.total.wait() {
+            self.between(|_| true)?;
+        }
         self.tell_total()
     }
 

@@ -1,6 +1,7 @@
 //! What was named to be sent, and what is left out of it.
 
 use super::Selection;
+use crate::conn::Breaker;
 use crate::copy::{Place, glob};
 use crate::error::reason;
 use crate::root::MAX_PATH_LEN;
@@ -26,10 +27,11 @@ pub(super) struct Sources {
 
 impl Sources {
     /// Finds what `selection` names. What has the very name of a source goes before what that is a pattern of.
-    pub(super) fn find(selection: &Selection) -> Self {
+    pub(super) fn find(selection: &Selection, over: &Breaker) -> Self {
         let mut found = Sources::default();
+        let mut room = glob::MAX_ROOM;
         for (source, path) in (0..).zip(&selection.sources) {
-            match paths(&selection.place, path, selection.globs) {
+            match paths(&selection.place, path, selection.globs, &mut room, over) {
                 Ok(paths) => found.tops.extend(paths.into_iter().map(|path| Top { source, path })),
                 Err(why) => found.missing.push((path.clone(), why)),
             }
@@ -45,12 +47,13 @@ impl Sources {
     }
 }
 
+/// What is wrong with a source that ends in `..`.
+const NAMELESS: &str = "it has no name of its own: give the path of the directory itself, or add /. for what is in it";
+
 /// The paths that one source names.
-fn paths(place: &Place, path: &[u8], globs: bool) -> Result<Vec<Vec<u8>>, String> {
+fn paths(place: &Place, path: &[u8], globs: bool, room: &mut usize, over: &Breaker) -> Result<Vec<Vec<u8>>, String> {
     if last_name(path) == b".." {
-        return Err(
-            "it has no name of its own: give the path of the directory itself, or add /. for what is in it".into()
-        );
+        return Err(NAMELESS.into());
     }
     if path.len() > MAX_PATH_LEN {
         return Err("the path is too long".into());
@@ -61,12 +64,19 @@ fn paths(place: &Place, path: &[u8], globs: bool) -> Result<Vec<Vec<u8>>, String
         Ok(_) => return Ok(vec![path.to_vec()]),
         Err(missing) => missing,
     };
-    let found = if globs && glob::is_pattern(path) { glob::expand(place, path).map_err(words)? } else { Vec::new() };
-    if found.is_empty() { Err(words(missing)) } else { Ok(found) }
+    if !globs || !glob::is_pattern(path) {
+        return Err(words(missing));
+    }
+    let found = glob::expand(place, path, room, || over.is_over()).map_err(words)?;
+    match found.as_slice() {
+        [] => Err(words(missing)),
+        found if found.iter().any(|path| last_name(path) == b"..") => Err(NAMELESS.into()),
+        _ => Ok(found),
+    }
 }
 
 /// The last name of a path, whatever it is; none for the root.
-pub(super) fn last_name(path: &[u8]) -> &[u8] {
+fn last_name(path: &[u8]) -> &[u8] {
     path.split(|byte| *byte == b'/').rfind(|name| !name.is_empty()).unwrap_or_default()
 }
 

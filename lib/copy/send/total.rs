@@ -3,6 +3,10 @@
 use super::walk::{Step, Walk};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// How long the count is waited for before it is looked what else there is.
+const MOMENT: Duration = Duration::from_millis(50);
 
 /// What the thread that counts hands over.
 #[derive(Debug, Default)]
@@ -51,9 +55,10 @@ impl Total {
         if self.has_news.swap(false, Ordering::Acquire) { self.state().sum } else { None }
     }
 
-    /// Waits for the sum. All was read by then, so it cannot be far.
-    pub(super) fn wait(&self) {
-        let _state = self.counted.wait_while(self.state(), |state| state.is_counting);
+    /// Waits for the sum, for a moment; whether it is known, or never will be.
+    pub(super) fn wait(&self) -> bool {
+        let waited = self.counted.wait_timeout_while(self.state(), MOMENT, |state| state.is_counting);
+        !waited.map_or_else(|died| died.into_inner().0.is_counting, |(state, _)| state.is_counting)
     }
 
     /// Lets the thread end when the value is dropped.

@@ -1,7 +1,8 @@
 //! A walk through all that was named: the files of a directory first and then the directories in it, so that one handle of a
 //! directory is open at a time.
 
-use super::sources::{Excludes, Top, last_name};
+use super::sources::{Excludes, Top};
+use crate::conn::Breaker;
 use crate::copy::Place;
 use crate::error::reason;
 use crate::proto::copy::{MAX_DEPTH, Request};
@@ -29,6 +30,7 @@ pub(super) struct Walk<'a> {
     place: &'a Place,
     wishes: &'a Request,
     excludes: &'a Excludes,
+    over: &'a Breaker,
     tops: &'a [Top],
     /// How many of them were begun.
     begun: usize,
@@ -65,9 +67,17 @@ struct Level {
 const READ: Access = Access { read: true, write: false, append: false, truncate: false, create: None, new: false };
 
 impl<'a> Walk<'a> {
-    pub(super) fn new(place: &'a Place, tops: &'a [Top], excludes: &'a Excludes, wishes: &'a Request) -> Self {
+    /// It ends early if nobody waits for it any more, as `over` says.
+    pub(super) fn new(
+        place: &'a Place,
+        tops: &'a [Top],
+        excludes: &'a Excludes,
+        wishes: &'a Request,
+        over: &'a Breaker,
+    ) -> Self {
         Walk {
             place,
+            over,
             wishes,
             excludes,
             tops,
@@ -128,6 +138,9 @@ impl<'a> Walk<'a> {
     /// What comes next; nothing when all is done.
     pub(super) fn step(&mut self) -> Option<Step> {
         loop {
+            if self.over.is_over() {
+                return None;
+            }
             if let Some(problem) = self.problem.take() {
                 return Some(Step::Problem(problem));
             }
@@ -170,12 +183,6 @@ impl<'a> Walk<'a> {
             Kind::Link if !self.wishes.links => root.node(&self.base)?.status()?,
             _ => itself,
         };
-        // What has no name of its own, such as the working directory, is not left out by one.
-        let name = last_name(&top.path);
-        let is_named = !matches!((name, top.path.first()), (b"" | b".", _) | (b"~", Some(b'~')));
-        if is_named && self.excludes.cover(name, name, status.kind() == Kind::Directory) {
-            return Ok(None);
-        }
         Ok(Some(match status.kind() {
             Kind::File => Step::File,
             Kind::Link => Step::Link(root.read_link(&self.base)?),
