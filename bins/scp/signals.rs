@@ -1,7 +1,7 @@
 //! Signals that end a copy. The first lets it end in good order, so that it can be said what is kept; a second one does not
 //! wait for that.
 
-use keywire::conn::{Breaker, Reason};
+use keywire::conn::Breaker;
 use keywire::error::{Error, Result, reason};
 use keywire::sys;
 use nix::sys::signal::{SigSet, Signal, raise};
@@ -15,7 +15,7 @@ pub(crate) struct Signals(Arc<Mutex<State>>);
 #[derive(Default)]
 struct State {
     caught: Option<Signal>,
-    /// Connections that are to be told. Without any there is nothing to wait for.
+    /// Connections that are to end. Without any there is nothing to wait for.
     under_way: Vec<Breaker>,
 }
 
@@ -69,7 +69,7 @@ impl Signals {
 impl State {
     fn cut(&self) {
         for breaker in &self.under_way {
-            breaker.cut(Reason::ShuttingDown, "interrupted");
+            breaker.abandon("interrupted");
         }
     }
 }

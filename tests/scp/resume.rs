@@ -320,8 +320,13 @@ fn a_signal_ends_a_copy_with_the_target_as_it_was_and_names_the_part() {
             fs::write(to.join("copy"), "old").unwrap();
             let (say, go) = channel::<i32>();
             let (told, tell) = channel();
+            let target = to.clone();
             let way = Way::turn(&ends.address, SIZE as u64 / 2, move || {
                 let pid = Pid::from_raw(go.recv().unwrap());
+                eventually("enough has been written", || {
+                    let part = parts(&target).pop().and_then(|part| fs::metadata(part).ok());
+                    part.is_some_and(|part| part.len() >= LEAST)
+                });
                 kill(pid, signal).unwrap();
                 told.send(()).unwrap();
                 true

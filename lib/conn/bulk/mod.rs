@@ -122,6 +122,11 @@ impl Breaker {
         self.0.cut(why, text);
     }
 
+    /// Ends the connection at once, as if it was cut: what is sealed and not written yet is lost, and every wait ends with `text`.
+    pub fn abandon(&self, text: &str) {
+        self.0.abandon(text);
+    }
+
     /// Waits until the last words have left, and the other side has closed; it has 5 s for that.
     pub fn wait(&self) {
         self.0.wait();
@@ -178,6 +183,16 @@ impl Shared {
             // Where nothing can be said any more, nothing is.
             let _ = lock(&self.line).last_words(Some([&[why.code()], said.as_bytes()].concat()));
         }
+        // Nobody may be waiting.
+        let _ = self.wake.send(receive::Came::Over);
+    }
+
+    fn abandon(&self, text: &str) {
+        self.fail(text.to_owned());
+        self.is_cut.store(true, Ordering::Release);
+        lock(&self.line).out = None;
+        // A socket that is gone already is what was wanted.
+        let _ = self.socket.shutdown(Shutdown::Both);
         // Nobody may be waiting.
         let _ = self.wake.send(receive::Came::Over);
     }

@@ -130,7 +130,7 @@ impl BulkReceiver {
                     Ok(_) => self.recall(),
                     Err(said) => return said,
                 },
-                // That it was cut, this side knows already.
+                Ok(Some(Came::End(said))) => return said,
                 _ => break,
             }
         }
@@ -168,6 +168,7 @@ impl BulkReceiver {
             Came::Frames(room, whole) => (room, whole),
             Came::End(error) => {
                 self.state = State::Broken;
+                self.shared.fail(error.to_string());
                 // Without a close it is nobody who will read what is still to be written.
                 let _ = self.shared.socket.shutdown(Shutdown::Both);
                 return Err(self.shared.broken().unwrap_or(error));

@@ -239,6 +239,21 @@ fn a_cut_ends_every_wait_and_tells_the_other_side_why() {
 }
 
 #[test]
+fn what_is_abandoned_ends_at_once_and_looks_cut_to_the_other_side() {
+    let ((mut sender, mut back, breaker), (theirs, mut receiver, _)) = pair();
+    let stuck = std::thread::spawn(move || {
+        while sender.push(1, &[&[0; MAX_BODY_LEN]]).is_ok() {}
+        back.recv().map(drop).unwrap_err().to_string()
+    });
+    assert!(receiver.recv().unwrap().is_some());
+    breaker.abandon("interrupted");
+    assert!(stuck.join().unwrap().contains("interrupted"));
+    breaker.wait();
+    assert!(all(&mut receiver).unwrap_err().to_string().contains("the connection was cut"));
+    drop(theirs);
+}
+
+#[test]
 fn a_cut_does_not_wait_for_ever_for_a_peer_that_has_stopped() {
     let ((mut sender, back, breaker), (theirs, receiver, _)) = pair();
     let stuck = std::thread::spawn(move || while sender.push(1, &[&[0; MAX_BODY_LEN]]).is_ok() {});
