@@ -41,6 +41,7 @@ fn run(args: Args) -> Result<ExitCode> {
     let mut copier = Copier { args: &args, dialer, signals, show };
     let mut status = 0;
     for transfer in &plan.transfers {
+        copier.show.begin();
         let copied = copier.copy(transfer, &plan.to);
         if copier.signals.caught().is_some() {
             break;
@@ -101,7 +102,8 @@ impl Copier<'_> {
         let sent = send(&selection, &wishes, out, incoming, &mut |event| self.show.event(None, event));
         breaker.wait();
         self.signals.disarm();
-        sent.map(drop).map_err(|error| self.ended(Way::ToHost, stdin, to.named(error)))
+        let sent = sent.map(|outcome| self.show.outcome(outcome));
+        sent.map_err(|error| self.ended(Way::ToHost, stdin, to.named(error)))
     }
 
     /// From a host to a path here, or to standard output.
@@ -117,7 +119,8 @@ impl Copier<'_> {
         let received = receive(&target, Some(sources), &wishes, out, incoming, watch);
         breaker.wait();
         self.signals.disarm();
-        received.map(drop).map_err(|error| self.ended(Way::FromHost, path.is_none(), error))
+        let received = received.map(|outcome| self.show.outcome(outcome));
+        received.map_err(|error| self.ended(Way::FromHost, path.is_none(), error))
     }
 
     /// From one host to another.

@@ -6,7 +6,7 @@ use crate::operand::shown;
 use crate::plan::{Plan, To};
 use crate::progress::Progress;
 use keywire::cli;
-use keywire::copy::Event;
+use keywire::copy::{Event, Outcome};
 use keywire::error::{Error, Kind as Failure, Result};
 use keywire::json;
 use keywire::root::Kind;
@@ -22,6 +22,8 @@ pub(crate) struct Show {
     is_dry: bool,
     stored: u64,
     failed: u64,
+    /// Of them in the transfers before this one.
+    failed_before: u64,
     bytes: u64,
     began: Instant,
     /// Why standard output takes no more.
@@ -92,11 +94,26 @@ impl Show {
             is_dry: args.dry_run,
             stored: 0,
             failed: 0,
+            failed_before: 0,
             bytes: 0,
             began: Instant::now(),
             closed: None,
             has_begun: false,
             has_kept: false,
+        }
+    }
+
+    /// Another transfer begins.
+    pub(crate) fn begin(&mut self) {
+        self.failed_before = self.failed;
+    }
+
+    /// A transfer came to its end; what it counted as failed and nobody named is not passed over.
+    pub(crate) fn outcome(&mut self, outcome: Outcome) {
+        let unnamed = outcome.failed.saturating_sub(self.failed - self.failed_before);
+        if unnamed > 0 {
+            self.failed = self.failed.saturating_add(unnamed);
+            self.say(&format!("{unnamed} more not copied as they should be, and the host did not say which"));
         }
     }
 
@@ -258,6 +275,24 @@ mod tests {
         let done = Line::Done { stored: 1, failed: 2, bytes: 3, seconds: 0.5, dry_run: false };
         let said = r#"{"event":"done","stored":1,"failed":2,"bytes":3,"seconds":0.5,"dry_run":false}"#;
         assert_eq!(text(&done), said);
+    }
+
+    fn show(words: &[&str]) -> Show {
+        let args = Args::of(words);
+        Show::new(&args, &Plan::new(&args).unwrap())
+    }
+
+    #[test]
+    fn what_a_transfer_counted_as_failed_counts_even_if_nobody_named_it() {
+        let mut show = show(&["box:a", "."]);
+        let one = Outcome { stored: 0, failed: 1 };
+        show.begin();
+        show.event(None, Event::Failed { path: b"a", why: "why" });
+        show.outcome(one);
+        assert_eq!(show.failed, 1, "once is enough");
+        show.begin();
+        show.outcome(one);
+        assert!(show.failed == 2 && show.has_failed());
     }
 
     #[test]

@@ -234,6 +234,16 @@ fn an_end_that_is_none_is_no_success() {
 }
 
 #[test]
+fn a_file_that_is_given_up_without_a_word_is_no_success() {
+    let victim = Victim::new();
+    let done = victim.scp(&[&victim.at("a"), "."], |peer, _| {
+        say_all(peer, &[Begin(1), Top(0, b"a"), pieces(b"", 9), Data(b"half"), Abandoned, End(1)]);
+    });
+    assert!(done.code() == 1 && !done.stderr.is_empty(), "{done:?}");
+    assert!(!victim.inside().join("a").exists());
+}
+
+#[test]
 fn records_of_no_meaning_end_the_copy() {
     for (kind, body) in [
         (0x00, &b""[..]),
