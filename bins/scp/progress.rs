@@ -79,7 +79,9 @@ impl Progress {
 
     /// More of it has been moved.
     pub(crate) fn moved(&mut self, bytes: u64) {
-        lock(&self.now).moved += bytes;
+        let mut now = lock(&self.now);
+        now.moved = now.moved.saturating_add(bytes);
+        drop(now);
         self.bar.inc(bytes);
         if !self.is_shown && self.began.elapsed() > NAMED_AFTER {
             self.is_shown = true;

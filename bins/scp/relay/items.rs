@@ -2,7 +2,7 @@
 
 use keywire::error::{Error, Result};
 use keywire::proto::copy::WINDOW;
-use keywire::root::Kind;
+use keywire::root::{Kind, MAX_PATH_LEN};
 use std::collections::VecDeque;
 
 /// Items that the sender has sent and the receiver has not settled.
@@ -13,6 +13,8 @@ pub(super) struct Items {
     settled: u64,
     /// How deep the directory is that could not be made: nothing in it is stored, and nothing more is said of it.
     lost_below: Option<usize>,
+    /// The last one is a file that has not ended.
+    is_inside: bool,
 }
 
 #[derive(Debug)]
@@ -21,19 +23,33 @@ struct Item {
     kind: Kind,
     depth: usize,
     size: u64,
-    failed: bool,
+    fate: Fate,
+}
+
+/// What is known of an item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    /// It may be stored.
+    Sent,
+    /// The sender said why it is not as it should be.
+    Excused,
+    /// The sender gave it up.
+    Lost,
+    /// The receiver said that it is not stored.
+    Failed,
 }
 
 impl Items {
-    /// The next one, so deep below what was named.
+    /// The next one, so deep below what was named; a file may go on.
     ///
     /// # Errors
     /// It is further ahead than a sender may be.
-    pub(super) fn add(&mut self, path: &[u8], kind: Kind, depth: usize, size: u64) -> Result<()> {
+    pub(super) fn add(&mut self, path: &[u8], kind: Kind, depth: usize, size: u64, goes_on: bool) -> Result<()> {
         if u64::try_from(self.open.len()).is_ok_and(|open| open >= WINDOW) {
             return Err(Error::protocol("more items than the receiver has settled room for"));
         }
-        self.open.push_back(Item { path: path.to_vec(), kind, depth, size, failed: false });
+        self.open.push_back(Item { path: path.to_vec(), kind, depth, size, fate: Fate::Sent });
+        self.is_inside = goes_on;
         Ok(())
     }
 
@@ -43,14 +59,15 @@ impl Items {
     /// There are not so many, or they were more before.
     pub(super) fn settle(&mut self, count: u64, mut stored: impl FnMut(&[u8], Kind, u64)) -> Result<()> {
         let more = count.checked_sub(self.settled).and_then(|more| usize::try_from(more).ok());
-        let more = more.filter(|more| *more <= self.open.len());
+        let unfinished = usize::from(self.is_inside && self.open.back().is_some_and(|last| last.fate != Fate::Failed));
+        let more = more.filter(|more| *more <= self.open.len().saturating_sub(unfinished));
         let more = more.ok_or_else(|| Error::protocol(format!("STORED for {count} items")))?;
         for item in self.open.drain(..more) {
             if self.lost_below.is_some_and(|depth| item.depth > depth) {
                 continue;
             }
-            self.lost_below = (item.failed && item.kind == Kind::Directory).then_some(item.depth);
-            if !item.failed {
+            self.lost_below = (item.fate == Fate::Failed && item.kind == Kind::Directory).then_some(item.depth);
+            if matches!(item.fate, Fate::Sent | Fate::Excused) {
                 stored(&item.path, item.kind, item.size);
             }
         }
@@ -58,17 +75,72 @@ impl Items {
         Ok(())
     }
 
-    /// The item of this number is not stored; answers with its path.
+    /// The item of this number is not stored; answers with its path if that is news.
     ///
     /// # Errors
     /// It is not under way, or that was said before.
-    pub(super) fn fail(&mut self, number: u64) -> Result<&[u8]> {
+    pub(super) fn fail(&mut self, number: u64) -> Result<Option<&[u8]>> {
         let at = number.checked_sub(self.settled).and_then(|at| usize::try_from(at).ok());
-        let item = at.and_then(|at| self.open.get_mut(at)).filter(|item| !item.failed);
+        let item = at.and_then(|at| self.open.get_mut(at)).filter(|item| item.fate != Fate::Failed);
         let item = item.ok_or_else(|| Error::protocol(format!("FAILED for the item {number}")))?;
-        item.failed = true;
-        Ok(&item.path)
+        let before = std::mem::replace(&mut item.fate, Fate::Failed);
+        Ok((before != Fate::Lost).then_some(&item.path))
     }
+
+    /// The sender says that something is wrong with what is at this path.
+    pub(super) fn excuse(&mut self, path: &[u8]) {
+        if let Some(last) = self.open.back_mut().filter(|last| last.fate == Fate::Sent && is_told_as(&last.path, path))
+        {
+            last.fate = Fate::Excused;
+        }
+    }
+
+    /// The last item has ended, and has so many bytes.
+    pub(super) fn end_last(&mut self, size: u64) {
+        self.is_inside = false;
+        if let Some(last) = self.open.back_mut() {
+            last.size = size;
+        }
+    }
+
+    /// The sender gave up the last item; answers with its path if nobody has said why.
+    pub(super) fn lose_last(&mut self) -> Option<Vec<u8>> {
+        self.is_inside = false;
+        let is_said = self.is_in_lost();
+        let last = self.open.back_mut().filter(|last| last.fate != Fate::Failed)?;
+        let before = std::mem::replace(&mut last.fate, Fate::Lost);
+        (before == Fate::Sent && !is_said).then(|| last.path.clone())
+    }
+
+    /// The file that is under way, if there is one that may be stored.
+    pub(super) fn inside(&self) -> Option<&[u8]> {
+        let last = self.open.back().filter(|last| self.is_inside && last.fate != Fate::Failed)?;
+        Some(&last.path)
+    }
+
+    /// Whether all that was sent is settled.
+    pub(super) fn is_settled(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    /// Whether the last item is in a directory that could not be made.
+    fn is_in_lost(&self) -> bool {
+        let Some(mut depth) = self.open.back().map(|last| last.depth) else { return false };
+        for item in self.open.iter().rev().filter(|item| item.kind == Kind::Directory) {
+            if item.depth < depth {
+                depth = item.depth;
+                if item.fate == Fate::Failed {
+                    return true;
+                }
+            }
+        }
+        self.lost_below.is_some_and(|lost| depth > lost)
+    }
+}
+
+/// Whether a sender that has something to say of `path` names it so: as much of it as a message has room for.
+pub(super) fn is_told_as(path: &[u8], told: &[u8]) -> bool {
+    path.get(..path.len().min(MAX_PATH_LEN)) == Some(told)
 }
 
 #[cfg(test)]
@@ -78,7 +150,7 @@ mod tests {
     fn items(all: &[(&str, Kind, usize)]) -> Items {
         let mut items = Items::default();
         for (path, kind, depth) in all {
-            items.add(path.as_bytes(), *kind, *depth, 1).unwrap();
+            items.add(path.as_bytes(), *kind, *depth, 1, false).unwrap();
         }
         items
     }
@@ -91,7 +163,7 @@ mod tests {
     #[test]
     fn items_are_settled_in_the_order_in_which_they_were_sent() {
         let mut items = items(&[("a", Kind::File, 0), ("b", Kind::File, 0), ("c", Kind::Link, 0)]);
-        assert_eq!(items.fail(1).unwrap(), b"b");
+        assert_eq!(items.fail(1).unwrap(), Some(&b"b"[..]));
         assert_eq!(settle(&mut items, 2).unwrap(), ["a"]);
         assert_eq!(settle(&mut items, 2).unwrap(), [""; 0]);
         assert_eq!(settle(&mut items, 3).unwrap(), ["c"]);
@@ -129,13 +201,42 @@ mod tests {
     }
 
     #[test]
+    fn what_a_sender_gives_up_is_not_stored_and_news_only_if_nobody_said_why() {
+        let begin = |path: &str| {
+            let mut items = Items::default();
+            items.add(path.as_bytes(), Kind::File, 0, 9, true).unwrap();
+            items
+        };
+        let mut items = begin("a");
+        assert!(settle(&mut items, 1).is_err(), "it has not ended");
+        let mut items = begin("a");
+        assert_eq!(items.lose_last(), Some(b"a".to_vec()));
+        assert!(items.fail(0).unwrap().is_none(), "all was said");
+        assert_eq!(settle(&mut items, 1).unwrap(), [""; 0]);
+        let mut items = begin("a");
+        items.excuse(b"a");
+        assert_eq!(items.lose_last(), None);
+        assert_eq!(settle(&mut items, 1).unwrap(), [""; 0]);
+        let mut items = begin("a");
+        items.fail(0).unwrap();
+        assert_eq!(items.lose_last(), None);
+        for settled in [0, 1, 2] {
+            let mut items = self::items(&[("d", Kind::Directory, 0), ("d/e", Kind::Directory, 1)]);
+            items.fail(0).unwrap();
+            settle(&mut items, settled).unwrap();
+            items.add(b"d/e/a", Kind::File, 2, 9, true).unwrap();
+            assert_eq!(items.lose_last(), None, "{settled}: its directory is not there");
+        }
+    }
+
+    #[test]
     fn a_sender_that_runs_too_far_ahead_is_stopped() {
         let mut items = Items::default();
         for _ in 0..WINDOW {
-            items.add(b"a", Kind::File, 0, 0).unwrap();
+            items.add(b"a", Kind::File, 0, 0, false).unwrap();
         }
-        assert!(items.add(b"a", Kind::File, 0, 0).is_err());
+        assert!(items.add(b"a", Kind::File, 0, 0, false).is_err());
         settle(&mut items, 1).unwrap();
-        items.add(b"a", Kind::File, 0, 0).unwrap();
+        items.add(b"a", Kind::File, 0, 0, false).unwrap();
     }
 }

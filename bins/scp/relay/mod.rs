@@ -7,7 +7,7 @@ mod tests;
 mod tree;
 
 use crate::dialer::Link;
-use items::Items;
+use items::{Items, is_told_as};
 use keywire::conn::{Breaker, BulkReceiver, BulkSender, Reason};
 use keywire::copy::Event;
 use keywire::error::{Error, Result};
@@ -24,12 +24,8 @@ pub(crate) fn relay(
     wishes: &Request,
     watch: impl FnMut(Event<'_>) + Send,
 ) -> std::result::Result<(), (Way, Error)> {
-    let relay = Relay {
-        seen: Mutex::new(Seen { items: Items::default(), watch, hopeless: None }),
-        failure: Mutex::new(None),
-        from: from.breaker,
-        to: to.breaker,
-    };
+    let relay =
+        Relay { seen: Mutex::new(Seen::new(watch)), failure: Mutex::new(None), from: from.breaker, to: to.breaker };
     let (sent, reported) = std::thread::scope(|scope| {
         let reports = scope.spawn(|| relay.reports(to.incoming, from.out));
         let sent = relay.files(from.incoming, to.out, Tree::new(asked, wishes));
@@ -38,9 +34,12 @@ pub(crate) fn relay(
     relay.from.wait();
     relay.to.wait();
     let Relay { seen, failure, .. } = relay;
-    let hopeless = seen.into_inner().unwrap_or_else(PoisonError::into_inner).hopeless;
+    let Seen { items, mut watch, hopeless, .. } = seen.into_inner().unwrap_or_else(PoisonError::into_inner);
     if let Some(why) = hopeless {
         return Err((Way::ToHost, Error::no(why)));
+    }
+    if let Some(path) = items.inside() {
+        watch(Event::Kept { path });
     }
     if let Some(failure) = failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
         return Err(failure);
@@ -64,6 +63,10 @@ struct Relay<W> {
 struct Seen<W> {
     items: Items,
     watch: W,
+    /// What the sender gave up last, if nobody has said why yet.
+    given_up: Option<Vec<u8>>,
+    /// END came.
+    is_all_sent: bool,
     /// Why the receiver takes nothing.
     hopeless: Option<String>,
 }
@@ -146,19 +149,36 @@ impl<W: FnMut(Event<'_>) + Send> Relay<W> {
 }
 
 impl<W: FnMut(Event<'_>)> Seen<W> {
+    fn new(watch: W) -> Self {
+        Seen { items: Items::default(), watch, given_up: None, is_all_sent: false, hopeless: None }
+    }
+
     /// Takes note of what the sender said.
     fn step(&mut self, step: &Step<'_>) -> Result<()> {
+        // Why comes next, if it comes.
+        if !matches!(step, Step::Total(..))
+            && let Some(path) = self.given_up.take()
+            && !matches!(step, Step::Problem(told, _) if is_told_as(&path, told))
+        {
+            (self.watch)(Event::Failed { path: &path, why: "the host gave it up" });
+        }
         match step {
             Step::Nothing => {}
-            Step::Item { path, kind, depth, size, moved } => {
-                self.items.add(path, *kind, *depth, size.unwrap_or(0))?;
+            Step::Whole(size) => self.items.end_last(*size),
+            Step::Abandoned => self.given_up = self.items.lose_last(),
+            Step::End => self.is_all_sent = true,
+            Step::Item { path, kind, depth, size, moved, goes_on } => {
+                self.items.add(path, *kind, *depth, size.unwrap_or(0), *goes_on)?;
                 (self.watch)(Event::Began { path, kind: *kind, size: *size });
                 if *moved > 0 {
                     (self.watch)(Event::Moved(*moved));
                 }
             }
             Step::Moved(bytes) => (self.watch)(Event::Moved(*bytes)),
-            Step::Problem(path, why) => (self.watch)(Event::Failed { path, why }),
+            Step::Problem(path, why) => {
+                self.items.excuse(path);
+                (self.watch)(Event::Failed { path, why });
+            }
             Step::Total(files, bytes) => (self.watch)(Event::Total { files: *files, bytes: *bytes }),
         }
         Ok(())
@@ -176,14 +196,19 @@ impl<W: FnMut(Event<'_>)> Seen<W> {
                 watch(Event::Stored { path, kind, size });
             })?,
             FromReceiver::Failed(item, why) => {
-                let path = self.items.fail(*item)?;
-                watch(Event::Failed { path, why });
+                if let Some(path) = self.items.fail(*item)? {
+                    watch(Event::Failed { path, why });
+                }
             }
             FromReceiver::Hopeless(why) => {
                 self.hopeless = Some(sanitize_line(why));
                 *is_over = true;
             }
             FromReceiver::Problem(path, why) => watch(Event::Failed { path, why }),
+            FromReceiver::Done if !self.is_all_sent => return Err(Error::protocol("DONE before the END")),
+            FromReceiver::Done if !self.items.is_settled() => {
+                return Err(Error::protocol("DONE before all items are settled"));
+            }
             FromReceiver::Done => *is_over = true,
         }
         Ok(())

@@ -72,6 +72,7 @@ fn run(from: Link, to: Link) -> (std::result::Result<(), (Way, Error)>, Vec<Stri
     let ended = relay(from, to, &[b"a".to_vec()], &wishes, |event| match event {
         Event::Stored { path, size, .. } => seen.push(format!("stored {} {size}", path.escape_ascii())),
         Event::Failed { path, why } => seen.push(format!("failed {} {why}", path.escape_ascii())),
+        Event::Kept { path } => seen.push(format!("interrupted in {}", path.escape_ascii())),
         _ => {}
     });
     (ended, seen)
@@ -188,4 +189,108 @@ fn a_report_about_what_was_never_sent_ends_the_copy() {
     assert!(error.to_string().contains("STORED for 1 items"), "{error}");
     assert!(receiver.join().unwrap().1.is_some());
     assert!(sender.join().unwrap().1.is_some());
+}
+
+/// A host that says that it stored so many, and that it is done, when it has heard all.
+fn stores<const COUNT: u64>(mut out: BulkSender, incoming: BulkReceiver) -> (Vec<u8>, Option<Error>) {
+    let heard = hear(incoming);
+    report(&mut out, &FromReceiver::Stored(COUNT));
+    report(&mut out, &FromReceiver::Done);
+    let _ = out.close();
+    heard
+}
+
+fn begins(mut out: BulkSender, rest: &[FromSender<'_>]) {
+    let file = File { form: Form::Pieces, meta: Meta::default(), size: 3, offset: 0, name: b"", data: b"a" };
+    for message in [FromSender::Begin(1), FromSender::Top(0, b"a"), FromSender::File(file)].iter().chain(rest) {
+        say(&mut out, message);
+    }
+    let _ = out.close();
+}
+
+#[test]
+fn a_file_that_was_given_up_is_not_stored_and_that_is_said_once() {
+    use FromSender::{Abandoned, End, Problem, Total};
+    let silent = |out: BulkSender, incoming| {
+        begins(out, &[Abandoned, Total(1, 3), End(1)]);
+        hear(incoming)
+    };
+    let before = |out: BulkSender, incoming| {
+        begins(out, &[Problem(b"a", "why"), Abandoned, End(1)]);
+        hear(incoming)
+    };
+    let behind = |out: BulkSender, incoming| {
+        begins(out, &[Abandoned, Total(1, 3), Problem(b"a", "why"), End(1)]);
+        hear(incoming)
+    };
+    let other = |out: BulkSender, incoming| {
+        begins(out, &[Abandoned, Problem(b"b", "why"), End(1)]);
+        hear(incoming)
+    };
+    let silent = (host(silent), &["failed a the host gave it up"][..]);
+    let before = (host(before), &["failed a why"][..]);
+    let behind = (host(behind), &["failed a why"][..]);
+    let other = (host(other), &["failed a the host gave it up", "failed b why"][..]);
+    for ((from, sender), said) in [silent, before, behind, other] {
+        let (to, receiver) = host(stores::<1>);
+        let (ended, seen) = run(from, to);
+        assert!(ended.is_ok(), "{ended:?}");
+        assert_eq!(seen, said);
+        assert!(sender.join().unwrap().1.is_none() && receiver.join().unwrap().1.is_none());
+    }
+}
+
+#[test]
+fn a_receiver_that_is_done_too_soon_is_the_one_to_blame() {
+    let early = host(|mut out, incoming| {
+        report(&mut out, &FromReceiver::Done);
+        let _ = out.close();
+        hear(incoming)
+    });
+    let silent = host(|mut out, incoming| {
+        say(&mut out, &FromSender::Begin(1));
+        out.flush().unwrap();
+        hear(incoming)
+    });
+    let unsettled = (host(sends_a), host(stores::<0>), "before all items are settled");
+    for ((from, sender), (to, receiver), why) in [(silent, early, "before the END"), unsettled] {
+        let (way, error) = run(from, to).0.unwrap_err();
+        assert!(way == Way::ToHost && error.to_string().contains(why), "{error}");
+        let _ = (sender.join(), receiver.join());
+    }
+}
+
+#[test]
+fn what_is_stored_but_not_as_it_should_be_counts_as_failed() {
+    let (from, sender) = host(sends_a);
+    let (to, receiver) = host(|mut out, incoming| {
+        let heard = hear(incoming);
+        report(&mut out, &FromReceiver::Stored(1));
+        report(&mut out, &FromReceiver::Problem(b"a", "another time"));
+        report(&mut out, &FromReceiver::Done);
+        out.close().unwrap();
+        heard
+    });
+    let (ended, seen) = run(from, to);
+    assert!(ended.is_ok(), "{ended:?}");
+    assert_eq!(seen, ["stored a 3", "failed a another time"]);
+    assert_eq!(sender.join().unwrap().0, [0x22, 0x26, 0x25]);
+    assert!(receiver.join().unwrap().1.is_none());
+}
+
+#[test]
+fn a_copy_that_ends_inside_a_file_names_it() {
+    let (from, sender) = host(|out, incoming| {
+        begins(out, &[]);
+        hear(incoming)
+    });
+    let (to, receiver) = host(|out, incoming| {
+        let heard = hear(incoming);
+        let _ = out.close();
+        heard
+    });
+    let (ended, seen) = run(from, to);
+    assert_eq!(ended.unwrap_err().0, Way::FromHost);
+    assert_eq!(seen, ["interrupted in a"]);
+    let _ = (sender.join(), receiver.join());
 }

@@ -23,9 +23,21 @@ pub(super) struct Tree<'a> {
     above: Vec<usize>,
     /// A TOP came, and its item has not.
     is_named: bool,
-    /// A file has begun and not ended.
-    in_file: bool,
+    /// The file that has begun and not ended.
+    file: Option<Begun>,
+    has_total: bool,
     items: u64,
+}
+
+/// A file that goes on in pieces.
+#[derive(Debug)]
+struct Begun {
+    /// Bytes that have come, those that were there already among them.
+    seen: u64,
+    /// Bytes that there can be.
+    most: u64,
+    /// So many there must be.
+    exactly: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,13 +53,19 @@ pub(super) enum Step<'a> {
     /// Nothing that shows.
     Nothing,
     /// An item, of which so many bytes came with it or were there before.
-    Item { path: Vec<u8>, kind: Kind, depth: usize, size: Option<u64>, moved: u64 },
+    Item { path: Vec<u8>, kind: Kind, depth: usize, size: Option<u64>, moved: u64, goes_on: bool },
     /// More bytes of the file.
     Moved(u64),
+    /// The file is whole, and has so many.
+    Whole(u64),
+    /// The file ends before its end.
+    Abandoned,
     /// Something could not be read as it should be.
     Problem(&'a [u8], &'a str),
     /// So much there is in all.
     Total(u64, u64),
+    /// That was all.
+    End,
 }
 
 impl<'a> Tree<'a> {
@@ -62,7 +80,8 @@ impl<'a> Tree<'a> {
             path: Vec::new(),
             above: Vec::new(),
             is_named: false,
-            in_file: false,
+            file: None,
+            has_total: false,
             items: 0,
         }
     }
@@ -80,14 +99,11 @@ impl<'a> Tree<'a> {
         match *message {
             _ if self.is_over() => Err(Error::protocol("a message after END")),
             FromSender::Problem(path, why) => Ok(Step::Problem(path, why)),
-            FromSender::Total(files, bytes) => Ok(Step::Total(files, bytes)),
-            FromSender::Data(data) if self.in_file => Ok(Step::Moved(length(data))),
-            FromSender::Hole(bytes) if self.in_file => Ok(Step::Moved(bytes)),
-            FromSender::Whole(_) | FromSender::Abandoned if self.in_file => {
-                self.in_file = false;
-                Ok(Step::Nothing)
+            FromSender::Total(..) if std::mem::replace(&mut self.has_total, true) => {
+                Err(Error::protocol("a second TOTAL"))
             }
-            _ if self.in_file => Err(Error::protocol("a file does not end before something else begins")),
+            FromSender::Total(files, bytes) => Ok(Step::Total(files, bytes)),
+            _ if self.file.is_some() => self.piece(message),
             FromSender::Begin(count) if self.tops.is_none() => {
                 self.count = count;
                 self.tops = Some(Tops::new(Some(self.asked), count));
@@ -113,13 +129,13 @@ impl<'a> Tree<'a> {
             FromSender::Link(name, _) if self.part == Part::Copies && self.wishes.links => {
                 let (path, depth) = self.item(name)?;
                 self.items += 1;
-                Ok(Step::Item { path, kind: Kind::Link, depth, size: None, moved: 0 })
+                Ok(Step::Item { path, kind: Kind::Link, depth, size: None, moved: 0, goes_on: false })
             }
             FromSender::End(items)
                 if self.part == Part::Copies && self.tops.is_some() && self.is_between() && items == self.items =>
             {
                 self.part = Part::Over;
-                Ok(Step::Nothing)
+                Ok(Step::End)
             }
             _ => Err(Error::protocol("a message of the sender at the wrong place")),
         }
@@ -141,7 +157,7 @@ impl<'a> Tree<'a> {
             return Ok(Step::Nothing);
         }
         self.items += 1;
-        Ok(Step::Item { path, kind: Kind::Directory, depth, size: None, moved: 0 })
+        Ok(Step::Item { path, kind: Kind::Directory, depth, size: None, moved: 0, goes_on: false })
     }
 
     fn leave<'b>(&mut self) -> Result<Step<'b>> {
@@ -151,12 +167,51 @@ impl<'a> Tree<'a> {
     }
 
     fn file<'b>(&mut self, file: &File<'_>) -> Result<Step<'b>> {
+        self.check_form(file)?;
         let (path, depth) = self.item(file.name)?;
         self.items += 1;
-        self.in_file = file.form != Form::Complete;
-        let size = (file.form != Form::Stream).then_some(file.size);
+        let (goes_on, exactly) = (file.form != Form::Complete, file.form != Form::Stream);
+        let most = if exactly { file.size } else { i64::MAX.unsigned_abs() };
+        let mut begun = Begun { seen: 0, most, exactly };
         let moved = file.offset.saturating_add(length(file.data));
-        Ok(Step::Item { path, kind: Kind::File, depth, size, moved })
+        begun.see(moved)?;
+        self.file = Some(begun).filter(|_| goes_on);
+        Ok(Step::Item { path, kind: Kind::File, depth, size: exactly.then_some(file.size), moved, goes_on })
+    }
+
+    /// What a file can be depends on what was asked for.
+    fn check_form(&self, file: &File<'_>) -> Result<()> {
+        let has = file.offset.saturating_add(length(file.data));
+        let may_be_there = self.wishes.resume && file.form != Form::Stream;
+        let why = match file.form {
+            _ if file.offset > 0 && !may_be_there => "a file that starts where nobody said it would",
+            Form::Complete if self.wishes.dry_run && file.data.is_empty() => return Ok(()),
+            _ if self.wishes.dry_run => "data in a dry run",
+            Form::Complete if has != file.size => "a file of another size than it says",
+            Form::Complete if self.wishes.verify && !file.data.is_empty() => "data without its hash",
+            _ => return Ok(()),
+        };
+        Err(Error::protocol(why))
+    }
+
+    /// What comes of the file that is under way.
+    fn piece<'b>(&mut self, message: &FromSender<'_>) -> Result<Step<'b>> {
+        let Some(begun) = &mut self.file else { return Err(Error::protocol("a piece of no file")) };
+        let step = match *message {
+            FromSender::Data(data) => return begun.see(length(data)).map(|()| Step::Moved(length(data))),
+            FromSender::Hole(bytes) => return begun.see(bytes).map(|()| Step::Moved(bytes)),
+            FromSender::Whole(hash) if hash.is_some() != self.wishes.verify => {
+                return Err(Error::protocol("a hash that was not asked for, or none that was"));
+            }
+            FromSender::Whole(_) if begun.exactly && begun.seen != begun.most => {
+                return Err(Error::protocol("a file that is shorter than it says"));
+            }
+            FromSender::Whole(_) => Step::Whole(begun.seen),
+            FromSender::Abandoned => Step::Abandoned,
+            _ => return Err(Error::protocol("a file does not end before something else begins")),
+        };
+        self.file = None;
+        Ok(step)
     }
 
     /// The path of the next item, and how deep it is below what was named. Only that itself has no name.
@@ -177,6 +232,15 @@ impl<'a> Tree<'a> {
     }
 }
 
+impl Begun {
+    /// Counts bytes that came.
+    fn see(&mut self, length: u64) -> Result<()> {
+        let seen = self.seen.checked_add(length).filter(|seen| *seen <= self.most);
+        self.seen = seen.ok_or_else(|| Error::protocol("a file that is longer than it says"))?;
+        Ok(())
+    }
+}
+
 fn length(data: &[u8]) -> u64 {
     u64::try_from(data.len()).unwrap_or(u64::MAX)
 }
@@ -186,8 +250,10 @@ mod tests {
     use super::*;
     use keywire::proto::copy::{Meta, Way};
 
+    /// One that has what it says, or will have 9 bytes.
     fn file(form: Form, name: &'static [u8], data: &'static [u8]) -> FromSender<'static> {
-        FromSender::File(File { form, meta: Meta::default(), size: 9, offset: 0, name, data })
+        let size = if form == Form::Complete { length(data) } else { 9 };
+        FromSender::File(File { form, meta: Meta::default(), size, offset: 0, name, data })
     }
 
     fn directory(name: &'static [u8]) -> FromSender<'static> {
@@ -308,6 +374,48 @@ mod tests {
         assert_eq!(taken(wishes, &[b"d"], &[&front[..], &rest[1..]].concat()).0, front.len());
         assert_eq!(taken(wishes, &[b"d"], &[&front[..4], &rest[..]].concat()).0, 4);
         assert_eq!(taken(wishes, &[b"d"], &[&front[..3], &[file(Form::Complete, b"a", b"")]].concat()).0, 3);
+    }
+
+    #[test]
+    fn a_file_is_as_long_as_it_says_and_no_longer_than_any_can_be() {
+        use FromSender::{Abandoned, Data, Hole, Whole};
+        let (pieces, stream) = (|| file(Form::Pieces, b"", b"1234"), || file(Form::Stream, b"", b""));
+        let long = |size| {
+            FromSender::File(File {
+                form: Form::Complete,
+                size,
+                meta: Meta::default(),
+                offset: 0,
+                name: b"",
+                data: b"12",
+            })
+        };
+        let most = i64::MAX.unsigned_abs();
+        for (what, is_taken) in [
+            (vec![pieces(), Data(b"12345"), Whole(None)], true),
+            (vec![pieces(), Hole(5), Whole(None)], true),
+            (vec![pieces(), Data(b"123456")], false),
+            (vec![pieces(), Hole(6)], false),
+            (vec![pieces(), Hole(u64::MAX)], false),
+            (vec![pieces(), Data(b"1"), Whole(None)], false),
+            (vec![pieces(), Abandoned], true),
+            (vec![pieces(), Hole(5), Whole(Some([0; 32]))], false),
+            (vec![stream(), Hole(most), Whole(None)], true),
+            (vec![stream(), Hole(most), Hole(1)], false),
+            (vec![stream(), Hole(u64::MAX)], false),
+            (vec![long(2)], true),
+            (vec![long(3)], false),
+        ] {
+            let messages = [vec![FromSender::Begin(1), FromSender::Top(0, b"a")], what].concat();
+            let count = messages.len() - usize::from(!is_taken);
+            assert_eq!(taken(wishes(), &[b"a"], &messages).0, count, "{messages:?}");
+        }
+    }
+
+    #[test]
+    fn what_there_is_in_all_is_said_once() {
+        let total = FromSender::Total(1, u64::MAX);
+        assert_eq!(taken(wishes(), &[b"a"], &[FromSender::Begin(1), total, total]).0, 2);
     }
 
     #[test]
