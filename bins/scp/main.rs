@@ -41,7 +41,7 @@ fn run(args: Args) -> Result<ExitCode> {
     let mut copier = Copier { args: &args, dialer, signals, show };
     let mut status = 0;
     for transfer in &plan.transfers {
-        copier.show.begin();
+        copier.show.begin(transfer, &plan.to);
         let copied = copier.copy(transfer, &plan.to);
         if copier.signals.caught().is_some() {
             break;
@@ -103,7 +103,7 @@ impl Copier<'_> {
         breaker.wait();
         self.signals.disarm();
         let sent = sent.map(|outcome| self.show.outcome(outcome));
-        sent.map_err(|error| self.ended(Way::ToHost, stdin, to.named(error)))
+        sent.map_err(|error| self.ended(Way::ToHost, to.named(error)))
     }
 
     /// From a host to a path here, or to standard output.
@@ -120,7 +120,7 @@ impl Copier<'_> {
         breaker.wait();
         self.signals.disarm();
         let received = received.map(|outcome| self.show.outcome(outcome));
-        received.map_err(|error| self.ended(Way::FromHost, path.is_none(), error))
+        received.map_err(|error| self.ended(Way::FromHost, error))
     }
 
     /// From one host to another.
@@ -137,15 +137,15 @@ impl Copier<'_> {
             self.signals.arm([here.breaker.clone()]);
             let watch = |event: Event<'_>| self.show.event(Some(&from.written), event);
             let relayed = relay::relay(here, there, sources, &wishes, watch);
-            relayed.map_err(|(way, error)| self.ended(way, false, to.named(error)))
+            relayed.map_err(|(way, error)| self.ended(way, to.named(error)))
         });
         self.signals.disarm();
         relayed
     }
 
     /// Why a transfer ended too soon, and what its user can do about it.
-    fn ended(&self, way: Way, is_stream: bool, error: Error) -> Error {
-        let step = self.show.next_step().filter(|_| !is_stream && error.kind() == Kind::Network);
+    fn ended(&self, way: Way, error: Error) -> Error {
+        let step = self.show.next_step().filter(|_| error.kind() == Kind::Network);
         let error = self.dialer.hinted(way, error);
         match step {
             Some(step) => error.hint(step),

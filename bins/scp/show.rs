@@ -3,7 +3,7 @@
 use crate::NAME;
 use crate::args::Args;
 use crate::operand::shown;
-use crate::plan::{Plan, To};
+use crate::plan::{From, Plan, To, Transfer};
 use crate::progress::Progress;
 use keywire::cli;
 use keywire::copy::{Event, Outcome};
@@ -30,8 +30,22 @@ pub(crate) struct Show {
     closed: Option<Error>,
     /// Whether anything was on its way.
     has_begun: bool,
-    /// Whether it was said that a part of a file is kept.
+    /// Whether it was said in which file it ended.
     has_kept: bool,
+    left: Left,
+}
+
+/// What is left of a file in which a copy ended too soon.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Left {
+    /// What came, and we see it.
+    Here,
+    /// What came over: only the host knows how much.
+    There,
+    /// Nothing that could be gone on from: standard input was the source.
+    NoInput,
+    /// Nothing: it went to standard output.
+    Output,
 }
 
 /// A line of `--json`. kw-scp(1), JSON.
@@ -50,6 +64,10 @@ enum Line<'a> {
         reason: &'a str,
     },
     Kept {
+        #[serde(flatten)]
+        item: Item<'a>,
+    },
+    Interrupted {
         #[serde(flatten)]
         item: Item<'a>,
     },
@@ -83,6 +101,15 @@ impl<'a> Item<'a> {
     }
 }
 
+impl<'a> Line<'a> {
+    fn kept(left: Left, item: Item<'a>) -> Self {
+        match left {
+            Left::Here => Line::Kept { item },
+            Left::There | Left::NoInput | Left::Output => Line::Interrupted { item },
+        }
+    }
+}
+
 impl Show {
     pub(crate) fn new(args: &Args, plan: &Plan) -> Self {
         // What a reader of standard output shows on the same terminal must not be drawn over.
@@ -100,12 +127,19 @@ impl Show {
             closed: None,
             has_begun: false,
             has_kept: false,
+            left: Left::Here,
         }
     }
 
     /// Another transfer begins.
-    pub(crate) fn begin(&mut self) {
+    pub(crate) fn begin(&mut self, transfer: &Transfer, to: &To) {
         self.failed_before = self.failed;
+        self.left = match (&transfer.from, to) {
+            (From::Stdin, _) => Left::NoInput,
+            (_, To::Host(..)) => Left::There,
+            (_, To::Here(_)) => Left::Here,
+            (_, To::Stdout) => Left::Output,
+        };
     }
 
     /// A transfer came to its end; what it counted as failed and nobody named is not passed over.
@@ -129,8 +163,13 @@ impl Show {
 
     /// How to go on after an end that came too soon, if there is a way and it was not said yet.
     pub(crate) fn next_step(&self) -> Option<&'static str> {
+        let step = match self.left {
+            Left::Here | Left::There => "the same command with --resume goes on from what came over",
+            Left::NoInput => "nothing of it is stored",
+            Left::Output => return None,
+        };
         let helps = self.has_begun && !self.has_kept && !self.is_dry;
-        helps.then_some("the same command with --resume goes on from what came over")
+        helps.then_some(step)
     }
 
     /// A signal ends the copy.
@@ -162,9 +201,9 @@ impl Show {
             }
             Event::Kept { path } => {
                 self.has_kept = true;
-                let name = named(host, path);
-                self.say(&format!("kept a part of {name}; the same command with --resume goes on from there"));
-                self.line(|| Line::Kept { item: Item::new(host, path) });
+                self.say(&kept(self.left, &named(host, path)));
+                let left = self.left;
+                self.line(|| Line::kept(left, Item::new(host, path)));
             }
             Event::Total { files, bytes } => {
                 if let Some(progress) = &mut self.progress {
@@ -241,6 +280,15 @@ impl Show {
     }
 }
 
+/// That a copy ended in this file, and how to go on.
+fn kept(left: Left, name: &str) -> String {
+    match left {
+        Left::Here => format!("kept a part of {name}; the same command with --resume goes on from there"),
+        Left::There => format!("interrupted in {name}; the same command with --resume goes on from what came over"),
+        Left::NoInput | Left::Output => format!("interrupted in {name}; nothing of it is stored"),
+    }
+}
+
 /// An item, for people.
 fn named(host: Option<&str>, path: &[u8]) -> String {
     match host {
@@ -277,22 +325,46 @@ mod tests {
         assert_eq!(text(&done), said);
     }
 
-    fn show(words: &[&str]) -> Show {
+    fn show(words: &[&str]) -> (Show, Plan) {
         let args = Args::of(words);
-        Show::new(&args, &Plan::new(&args).unwrap())
+        let plan = Plan::new(&args).unwrap();
+        (Show::new(&args, &plan), plan)
     }
 
     #[test]
     fn what_a_transfer_counted_as_failed_counts_even_if_nobody_named_it() {
-        let mut show = show(&["box:a", "."]);
+        let (mut show, plan) = show(&["box:a", "."]);
         let one = Outcome { stored: 0, failed: 1 };
-        show.begin();
+        show.begin(&plan.transfers[0], &plan.to);
         show.event(None, Event::Failed { path: b"a", why: "why" });
         show.outcome(one);
         assert_eq!(show.failed, 1, "once is enough");
-        show.begin();
+        show.begin(&plan.transfers[0], &plan.to);
         show.outcome(one);
         assert!(show.failed == 2 && show.has_failed());
+    }
+
+    #[test]
+    fn only_what_is_seen_here_is_said_to_be_kept_and_a_stream_is_never_gone_on_with() {
+        for (words, said, event, goes_on) in [
+            (["box:a", "."], "kept a part of a;", "kept", true),
+            (["a", "box:"], "interrupted in a;", "interrupted", true),
+            (["box:a", "other:"], "interrupted in a;", "interrupted", true),
+            (["-", "box:f"], "interrupted in a;", "interrupted", false),
+            (["box:f", "-"], "interrupted in a;", "interrupted", false),
+        ] {
+            let (mut show, plan) = show(&words);
+            show.begin(&plan.transfers[0], &plan.to);
+            assert_eq!(show.next_step(), None, "{words:?}: nothing was on its way");
+            let path = b"a";
+            show.event(None, Event::Began { path, kind: Kind::File, size: None });
+            assert_eq!(show.next_step().is_some_and(|step| step.contains("--resume")), goes_on, "{words:?}");
+            let line = kept(show.left, "a");
+            assert!(line.starts_with(said) && line.contains("--resume") == goes_on, "{words:?}: {line}");
+            assert!(text(&Line::kept(show.left, Item::new(None, path))).contains(&format!("\"{event}\"")));
+            show.event(None, Event::Kept { path });
+            assert_eq!(show.next_step(), None, "{words:?}: that was said");
+        }
     }
 
     #[test]
