@@ -167,26 +167,38 @@ impl Root {
     /// # Errors
     /// Those of open(2).
     pub fn real_path(&self, path: &RelPath) -> io::Result<RelPath> {
-        let node = match self.node(path) {
-            Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
-                let (parent, name) = path.split().ok_or(cause)?;
-                return self.path_of(&self.node(&parent)?, &parent)?.join(name.as_bytes());
+        // What is found is told by its path, and that may be another's by then.
+        for _ in 0..LOOKUP_TRIES {
+            let found = match self.node(path) {
+                Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
+                    let (parent, name) = path.split().ok_or(cause)?;
+                    let parent = self.path_of(&self.node(&parent)?, &parent)?;
+                    parent.map(|parent| parent.join(name.as_bytes())).transpose()?
+                }
+                found => self.path_of(&found?, path)?,
+            };
+            if let Some(real) = found {
+                return Ok(real);
             }
-            found => found?,
-        };
-        self.path_of(&node, path)
+        }
+        Err(io::Error::other("what has its name is another each time"))
     }
 
-    /// The path from the root on that the kernel knows for what was found at `path`.
-    fn path_of(&self, node: &Node<OwnedFd>, path: &RelPath) -> io::Result<RelPath> {
+    /// The path from the root on that the kernel knows for what was found at `path`; `None` if it stands there no longer:
+    /// of what was removed the kernel tells a path that it never had.
+    fn path_of(&self, node: &Node<OwnedFd>, path: &RelPath) -> io::Result<Option<RelPath>> {
         let (Some(top), Some(whole)) = (Node::new(&self.dir).real_path(), node.real_path()) else {
-            return Ok(path.folded());
+            return Ok(Some(path.folded()));
         };
-        let below = whole.strip_prefix(top.strip_suffix(b"/").unwrap_or(&top));
-        match below {
-            Some(below) if below.is_empty() || below.starts_with(b"/") => RelPath::top().join(below),
-            _ => Ok(path.folded()),
-        }
+        let real = match whole.strip_prefix(top.strip_suffix(b"/").unwrap_or(&top)) {
+            Some(below) if below.is_empty() || below.starts_with(b"/") => RelPath::top().join(below)?,
+            _ => return Ok(Some(path.folded())),
+        };
+        let is_there = match self.link_itself(&real).and_then(|there| there.status()) {
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => false,
+            there => there?.is_same(&node.status()?),
+        };
+        Ok(is_there.then_some(real))
     }
 
     /// Makes a directory, with `mode` less the umask.

@@ -183,6 +183,25 @@ fn the_real_path_is_the_one_below_the_root() {
 }
 
 #[test]
+fn what_was_replaced_meanwhile_has_no_path() {
+    let jail = Jail::new();
+    for root in jail.every_root() {
+        let node = root.node(&path("own")).unwrap();
+        assert_eq!(root.path_of(&node, &path("own")).unwrap(), Some(path("own")));
+        for name in ["new", "own (deleted)"] {
+            std::fs::write(jail.inside(name), "new").unwrap();
+        }
+        std::fs::rename(jail.inside("new"), jail.inside("own")).unwrap();
+        assert_eq!(root.path_of(&node, &path("own")).unwrap(), None);
+        std::fs::remove_file(jail.inside("own (deleted)")).unwrap();
+        assert_eq!(root.path_of(&node, &path("own")).unwrap(), None);
+        assert_eq!(root.real_path(&path("own")).unwrap(), path("own"));
+    }
+    std::fs::write(jail.inside("own (deleted)"), "its name").unwrap();
+    assert_eq!(jail.open(Links::Followed).real_path(&path("own (deleted)")).unwrap(), path("own (deleted)"));
+}
+
+#[test]
 fn a_name_that_is_taken_stays_with_what_has_it() {
     let jail = Jail::new();
     let root = jail.open(Links::Followed);

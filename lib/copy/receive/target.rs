@@ -62,7 +62,12 @@ fn look(place: &Place, given: &[u8], tops: u32) -> io::Result<Spot> {
         None if tops > 1 => Err(io::ErrorKind::NotFound.into()),
         found => {
             // What a link leads to is written, not the link; one that leads nowhere is as good as nothing.
-            let real = if found.is_some() { root.real_path(&path)? } else { path };
+            // Of all else the path itself is the place: where the file leads that stands there now is no matter.
+            let is_link = match root.link_itself(&path).and_then(|itself| itself.status()) {
+                Err(cause) if cause.kind() == io::ErrorKind::NotFound => false,
+                itself => itself?.kind() == Kind::Link,
+            };
+            let real = if found.is_some() && is_link { root.real_path(&path)? } else { path };
             let (root, name) = root.around(&real, Links::Refused).map_err(|cause| match cause.kind() {
                 // It ends in `.` or `..` of something that is not there.
                 io::ErrorKind::InvalidInput => io::ErrorKind::NotFound.into(),

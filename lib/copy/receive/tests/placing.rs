@@ -119,6 +119,29 @@ fn a_target_that_is_a_link_is_followed_and_one_that_leads_nowhere_replaced() {
 }
 
 #[test]
+fn a_target_that_is_replaced_again_and_again_is_written_under_its_own_name() {
+    use crate::copy::receive::target::find;
+    use std::sync::atomic::AtomicBool;
+    let yard = Yard::new();
+    symlink("file", yard.at("link")).unwrap();
+    std::fs::write(yard.at("file"), "").unwrap();
+    let (place, is_over) = (Place::of_process().unwrap(), AtomicBool::new(false));
+    let names = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                std::fs::write(yard.at("new"), "").unwrap();
+                std::fs::rename(yard.at("new"), yard.at("file")).unwrap();
+            }
+        });
+        let found = |to| find(&place, yard.at(to).as_os_str().as_bytes(), 1).map(|spot| spot.name.unwrap());
+        let names: Vec<_> = (0..4000).flat_map(|_| [found("file"), found("link")]).collect();
+        is_over.store(true, Ordering::Relaxed);
+        names
+    });
+    assert!(names.iter().all(|name| name.as_deref() == Ok(&b"file"[..])), "{names:?}");
+}
+
+#[test]
 fn a_source_that_ends_in_two_dots_is_refused() {
     for path in ["..", "a/..", "../", "../..", "/.."] {
         let yard = Yard::new();
