@@ -280,14 +280,10 @@ impl Receiving<'_> {
             Sink::Failed => return Ok(()),
         };
         match kept {
-            Ok(Ok(())) => {
+            Ok(kept) => {
                 self.outcome.stored += 1;
                 (self.watch)(Event::Stored { path: &self.shown, kind: Kind::File, size });
-                Ok(())
-            }
-            Ok(Err(cause)) => {
-                let why = reason(&cause);
-                self.fail(&format!("it is stored, but keeps other permissions or another time: {why}"))
+                kept.or_else(|cause| self.not_kept(&cause))
             }
             Err(cause) => self.fail(&reason(&cause)),
         }

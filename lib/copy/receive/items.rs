@@ -6,7 +6,7 @@ use super::{Receiving, Step, Stop, Target, broken, part};
 use crate::copy::Event;
 use crate::error::{Error, reason};
 use crate::proto::copy::{FromReceiver, HASH_LEN, MAX_DEPTH, Meta};
-use crate::root::{Folder, Kind, Name, Status};
+use crate::root::{Folder, Kind, MAX_PATH_LEN, Name, Status};
 use std::io;
 
 /// What the next item without a name is.
@@ -74,7 +74,7 @@ impl Receiving<'_> {
         let left = levels.leave();
         if let Some(Err(cause)) = left {
             self.shown.truncate(shown);
-            self.not_kept(&cause);
+            self.not_kept(&cause)?;
         }
         Ok(())
     }
@@ -95,10 +95,7 @@ impl Receiving<'_> {
             Ok(kept) => {
                 self.outcome.stored += 1;
                 (self.watch)(Event::Stored { path: &self.shown, kind: Kind::Directory, size: 0 });
-                if let Err(cause) = kept {
-                    self.not_kept(&cause);
-                }
-                Ok(())
+                kept.or_else(|cause| self.not_kept(&cause))
             }
             Err(cause) => {
                 let shown = self.shown.len();
@@ -108,12 +105,15 @@ impl Receiving<'_> {
         }
     }
 
-    /// A directory has not the permissions or the time that it should. That is said here alone: to the sender, FAILED would
-    /// mean all that is in it.
-    fn not_kept(&mut self, cause: &io::Error) {
+    /// What is stored has not the permissions or the time that it should. To the sender, FAILED would mean that it is not
+    /// there, nor anything that is in it.
+    pub(super) fn not_kept(&mut self, cause: &io::Error) -> Step {
         self.outcome.failed += 1;
         let why = format!("it keeps other permissions or another time: {}", reason(cause));
         (self.watch)(Event::Failed { path: &self.shown, why: &why });
+        let path = self.shown.get(..self.shown.len().min(MAX_PATH_LEN)).unwrap_or_default();
+        let (kind, body) = FromReceiver::Problem(path, &why).encode();
+        self.out.push(kind, &[&body]).map_err(Stop::Lost)
     }
 
     /// A directory that is asked about: nothing is made, and what cannot be entered has nothing.
