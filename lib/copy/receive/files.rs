@@ -104,10 +104,6 @@ impl Receiving<'_> {
             arriving.sink = if self.wishes.dry_run { Sink::Dry } else { Sink::Out };
             return Ok(());
         }
-        arriving.sink = Sink::Dry;
-        if self.ground() == Ground::Absent {
-            return Ok(());
-        }
         let (sink, rights) = match self.place_file(file) {
             Ok(found) => found,
             Err(cause) => {
@@ -123,10 +119,13 @@ impl Receiving<'_> {
 
     fn place_file(&mut self, file: &File<'_>) -> io::Result<(Sink, Rights)> {
         self.check_spot()?;
-        let Some(levels) = &mut self.levels else { return Err(io::ErrorKind::NotFound.into()) };
-        let name = Name::new(&self.name)?;
-        let there = replaceable(levels.folder()?, name)?;
+        let name = part::name_of(&self.name)?;
         let mode = u32::from(file.meta.mode) & MODE_BITS;
+        let Some(levels) = &mut self.levels else { return Err(io::ErrorKind::NotFound.into()) };
+        if levels.ground() == Ground::Absent {
+            return Ok((Sink::Dry, Rights::New(mode)));
+        }
+        let there = replaceable(levels.folder()?, name)?;
         let rights = match there {
             _ if self.wishes.preserve => Rights::Exactly(mode),
             Some(status) => Rights::Exactly(status.mode & MODE_BITS),

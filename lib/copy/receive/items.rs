@@ -143,11 +143,14 @@ impl Receiving<'_> {
         let entered = if due == Due::Contents {
             levels.stay(shown);
             Ok(Ok(()))
-        } else if levels.ground() == Ground::Absent {
-            levels.pass(Ground::Absent, shown);
-            Ok(Ok(()))
         } else {
-            Name::new(&name).and_then(|name| levels.enter(name, meta, how, shown))
+            part::name_of(&name).and_then(|name| {
+                if levels.ground() == Ground::Absent {
+                    levels.pass(Ground::Absent, shown);
+                    return Ok(Ok(()));
+                }
+                levels.enter(name, meta, how, shown)
+            })
         };
         self.name = name;
         Ok(entered)
@@ -178,14 +181,15 @@ impl Receiving<'_> {
     }
 
     fn place_link(&mut self, to: &[u8]) -> Step<io::Result<()>> {
-        if self.ground() == Ground::Absent {
-            return Ok(Ok(()));
-        }
         let place = |receiving: &mut Self| {
             receiving.check_spot()?;
+            let name = part::name_of(&receiving.name)?;
             let is_written = !receiving.wishes.dry_run;
             let Some(levels) = &mut receiving.levels else { return Err(io::ErrorKind::NotFound.into()) };
-            let (folder, name) = (levels.folder()?, Name::new(&receiving.name)?);
+            if levels.ground() == Ground::Absent {
+                return Ok(());
+            }
+            let folder = levels.folder()?;
             replaceable(folder, name)?;
             if is_written { part::place_link(folder, name, to) } else { folder.may_be_filled() }
         };
@@ -225,7 +229,7 @@ impl Receiving<'_> {
         if !self.offers.has_room() {
             return None;
         }
-        let (mut file, length) = part::have(levels.folder().ok()?, Name::new(&self.name).ok()?, size)?;
+        let (mut file, length) = part::have(levels.folder().ok()?, part::name_of(&self.name).ok()?, size)?;
         self.offers.remember(&levels.path_of(&self.name), &file).ok()?;
         let out = &mut self.out;
         Some((length, part::hash_of(&mut file, length, || out.flush().is_ok()).ok()?))

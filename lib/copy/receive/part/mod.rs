@@ -97,6 +97,20 @@ impl PartName {
     }
 }
 
+/// The name of something that is to be put where parts are. What an interrupted copy left behind may lie beside the very file
+/// that it was to become: the one would be taken for the part of the other.
+///
+/// # Errors
+/// It is no name, or could be that of a part.
+pub(super) fn name_of(bytes: &[u8]) -> io::Result<Name<'_>> {
+    let digits = bytes.strip_prefix(BEFORE).and_then(|rest| rest.strip_suffix(AFTER));
+    let is_digit = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    if digits.is_some_and(|digits| bytes.len() == NAME_LEN && digits.iter().all(is_digit)) {
+        return Err(io::Error::other("the name is that of a part of an interrupted copy"));
+    }
+    Name::new(bytes)
+}
+
 impl Part {
     /// An empty part for the file that will be called `name` and have these `rights`.
     pub(super) fn begin(folder: &Folder, name: Name<'_>, rights: Rights) -> io::Result<Part> {

@@ -63,6 +63,22 @@ fn a_part_is_hidden_and_called_the_same_each_time_however_long_the_name() {
 }
 
 #[test]
+fn what_is_called_like_a_part_can_be_nothing_else() {
+    assert!(name_of(&PartName::random().unwrap().0).is_err());
+    for other in [
+        &b".kw-0123456789abcde.part"[..],
+        b".kw-0123456789abcdef0.part",
+        b".kw-0123456789abcdeF.part",
+        b".kw-0123456789abcdef.parts",
+        b"kw-0123456789abcdef.part",
+        b".kw-.part",
+        b".kw-part",
+    ] {
+        assert!(name_of(other).is_ok(), "{other:?}");
+    }
+}
+
+#[test]
 fn a_finished_part_has_its_name_and_nothing_else_is_left() {
     let yard = Yard::new();
     let folder = yard.folder();

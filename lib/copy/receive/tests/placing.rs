@@ -235,3 +235,40 @@ fn every_name_that_a_file_system_takes_arrives() {
     }
     assert_eq!(yard.names("to/src").len(), names.len());
 }
+
+#[test]
+fn what_is_called_like_a_part_is_not_taken_for_one() {
+    // The part of `x`.
+    let digits = blake3::hash(b"x").to_hex();
+    let part = format!(".kw-{}.part", &digits[..16]);
+    for item in [
+        vec![small(&part, "left over")],
+        vec![FromSender::Link(part.as_bytes(), b"to")],
+        vec![directory(&part), small("below", "in it"), LEAVE],
+    ] {
+        let count = item.iter().filter(|message| !matches!(message, FromSender::Leave)).count() as u64;
+        for is_dry in [true, false] {
+            let yard = Yard::new();
+            let x = if is_dry { small("x", "") } else { small("x", "data") };
+            let item: Vec<_> = item
+                .iter()
+                .map(|message| match message {
+                    FromSender::File(file) if is_dry => FromSender::File(File { data: b"", ..*file }),
+                    other => *other,
+                })
+                .collect();
+            let messages =
+                [&[BEGIN, top("src"), directory("")], &item[..], &[x, LEAVE, FromSender::End(2 + count)]].concat();
+            let copied = yard.receive(&Request { dry_run: is_dry, ..wishes() }, &messages);
+            assert!(copied.failed("the name is that of a part"), "{copied:?}");
+            assert_eq!(copied.outcome.as_ref().unwrap(), &Outcome { stored: 2, failed: 1 });
+            if !is_dry {
+                assert_eq!((yard.names("to/src"), yard.read("to/src/x")), (vec!["x".into()], "data".into()));
+            }
+        }
+    }
+    let yard = Yard::new();
+    let copied =
+        copy(&yard.at("to").join(&part), None, &wishes(), &[BEGIN, top("a"), small("", "x"), FromSender::End(1)]);
+    assert!(copied.failed("the name is that of a part") && yard.names("to").is_empty(), "{copied:?}");
+}
