@@ -11,12 +11,15 @@ pub struct Tops<'a> {
     left: u32,
     /// The source that the last one came from, and its path; no path if that source has no more.
     last: Option<(u32, Option<Vec<u8>>)>,
+    /// How many sources anything came from, and the first that was passed over.
+    given: usize,
+    passed: Option<usize>,
 }
 
 impl<'a> Tops<'a> {
     /// There will be at most so many; and if anything was asked for, nothing else.
     pub fn new(asked: Option<&'a [Vec<u8>]>, count: u32) -> Self {
-        Tops { asked, left: count, last: None }
+        Tops { asked, left: count, last: None, given: 0, passed: None }
     }
 
     /// Takes the next one.
@@ -38,8 +41,29 @@ impl<'a> Tops<'a> {
             before if before < Some(path) && glob::matches(wanted, path) => Some(path.to_vec()),
             _ => return Err(unasked()),
         };
+        let next = self.next();
+        if self.last.as_ref().is_none_or(|(last, _)| *last != source) {
+            self.given += 1;
+            self.passed = self.passed.or_else(|| Some(next).filter(|next| u32::try_from(*next) != Ok(source)));
+        }
         self.last = Some((source, seen));
         Ok(())
+    }
+
+    /// The number of the source after the last that anything came from.
+    fn next(&self) -> usize {
+        self.last
+            .as_ref()
+            .map_or(0, |(last, _)| usize::try_from(*last).map_or(usize::MAX, |last| last.saturating_add(1)))
+    }
+
+    /// The first source that was asked for and that nothing came from, unless so many `others` can account for all of them.
+    #[must_use]
+    pub fn missing(&self, others: u64) -> Option<&'a [u8]> {
+        let asked = self.asked?;
+        let open = u64::try_from(asked.len() - self.given.min(asked.len())).unwrap_or(u64::MAX);
+        let first = asked.get(self.passed.unwrap_or_else(|| self.next()))?;
+        (open > others).then_some(first)
     }
 }
 
@@ -81,5 +105,27 @@ mod tests {
         assert_eq!(taken(&[b"*"], 9, &[(0, b"b"), (0, b"a")]), [true, false]);
         assert_eq!(taken(&[b"*"], 9, &[(0, b"*"), (0, b"a")]), [true, false]);
         assert_eq!(taken(&[b"*"], 1, &[(0, b"a"), (0, b"b")]), [true, false]);
+    }
+
+    #[test]
+    fn the_first_source_that_nothing_came_from_is_missing() {
+        let asked: Vec<Vec<u8>> = [&b"a"[..], b"b*", b"c"].iter().map(|source| source.to_vec()).collect();
+        type Taken<'a> = &'a [(u32, &'a [u8])];
+        let cases: [(Taken<'_>, [Option<&[u8]>; 4]); 6] = [
+            (&[], [Some(b"a"), Some(b"a"), Some(b"a"), None]),
+            (&[(0, b"a")], [Some(b"b*"), Some(b"b*"), None, None]),
+            (&[(1, b"b1"), (1, b"b2")], [Some(b"a"), Some(b"a"), None, None]),
+            (&[(2, b"c")], [Some(b"a"), Some(b"a"), None, None]),
+            (&[(0, b"a"), (1, b"b1"), (1, b"b2")], [Some(b"c"), None, None, None]),
+            (&[(0, b"a"), (1, b"b1"), (2, b"c")], [None; 4]),
+        ];
+        for (taken, missing) in cases {
+            let mut tops = Tops::new(Some(&asked), 9);
+            taken.iter().for_each(|(source, path)| tops.take(*source, path).unwrap());
+            for (others, missing) in (0..).zip(missing) {
+                assert_eq!(tops.missing(others), missing, "{taken:?} {others}");
+            }
+        }
+        assert_eq!(Tops::new(None, 1).missing(0), None);
     }
 }

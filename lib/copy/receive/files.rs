@@ -8,7 +8,7 @@ use crate::conn::BulkSender;
 use crate::copy::Event;
 use crate::error::{Error, reason};
 use crate::proto::copy::{File, Form, HASH_LEN, Sync};
-use crate::root::{Access, Kind, MODE_BITS, Name, Node};
+use crate::root::{Access, Kind, MAX_PATH_LEN, MODE_BITS, Name, Node};
 use std::fs::Permissions;
 use std::io::{self, IoSlice};
 use std::os::unix::fs::PermissionsExt;
@@ -29,6 +29,8 @@ pub(super) struct Arriving {
     /// So many there must be.
     exactly: bool,
     finish: Finish,
+    /// The sender has said what is wrong with it.
+    is_explained: bool,
 }
 
 /// Where the bytes of a file go.
@@ -61,6 +63,7 @@ impl Receiving<'_> {
             most: if has_end { file.size } else { i64::MAX.unsigned_abs() },
             exactly: has_end,
             finish: Finish { rights, time, sync },
+            is_explained: false,
         });
         if self.ground() != Ground::Failed {
             let size = has_end.then_some(file.size);
@@ -290,12 +293,29 @@ impl Receiving<'_> {
 
     /// The sender has not all of the file.
     pub(super) fn give_up(&mut self) -> Step {
-        if !matches!(self.arriving, Some(Arriving { sink: Sink::Failed, .. })) {
-            self.drop_part();
-            self.abandoned += 1;
-        }
+        let is_told = self.arriving.as_ref().is_none_or(|is| is.is_explained || matches!(is.sink, Sink::Failed));
+        self.drop_part();
         self.arriving = None;
+        self.abandoned = (!is_told).then(|| self.shown.clone());
         Ok(())
+    }
+
+    /// The sender says what is wrong with something: just before or after it gives up a file, why it does.
+    pub(super) fn explained(&mut self, path: &[u8]) {
+        // Of a longer path it says only the beginning.
+        let is_of = |shown: &[u8]| shown.get(..shown.len().min(MAX_PATH_LEN)) == Some(path);
+        self.abandoned = self.abandoned.take().filter(|given_up| !is_of(given_up));
+        if let Some(arriving) = &mut self.arriving {
+            arriving.is_explained |= is_of(&self.shown);
+        }
+    }
+
+    /// The sender goes on: of a file that it gave up it will not say why.
+    pub(super) fn unexplained(&mut self) {
+        if let Some(path) = self.abandoned.take() {
+            self.outcome.failed += 1;
+            (self.watch)(Event::Failed { path: &path, why: "the other side gave it up" });
+        }
     }
 
     /// Removes what has come of the file that is under way; what comes goes nowhere.

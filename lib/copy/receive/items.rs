@@ -57,7 +57,7 @@ impl Receiving<'_> {
         self.name.clear();
         self.name.extend_from_slice(name);
         self.shown.truncate(self.levels.as_ref().map_or(0, Levels::shown));
-        if !self.shown.ends_with(b"/") {
+        if !self.shown.is_empty() && !self.shown.ends_with(b"/") {
             self.shown.push(b'/');
         }
         self.shown.extend_from_slice(name);

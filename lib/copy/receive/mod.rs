@@ -135,9 +135,11 @@ struct Receiving<'a> {
     arriving: Option<Arriving>,
     items: u64,
     said: u64,
-    /// Files that the sender gave up, and things that it said were wrong: each has its reason.
-    abandoned: u64,
+    /// The file that the sender gave up just now, as long as it has not said why.
+    abandoned: Option<Vec<u8>>,
+    /// Things that it said were wrong.
     problems: u64,
+    has_total: bool,
     outcome: Outcome,
 }
 
@@ -169,8 +171,9 @@ impl<'a> Receiving<'a> {
             arriving: None,
             items: 0,
             said: 0,
-            abandoned: 0,
+            abandoned: None,
             problems: 0,
+            has_total: false,
             outcome: Outcome::default(),
         }
     }
@@ -221,13 +224,16 @@ impl<'a> Receiving<'a> {
                 self.problems += 1;
                 self.outcome.failed += 1;
                 (self.watch)(Event::Failed { path, why });
+                self.explained(path);
                 return Ok(None);
             }
+            FromSender::Total(..) if self.has_total => return broken("a second TOTAL"),
             FromSender::Total(files, bytes) => {
+                self.has_total = true;
                 (self.watch)(Event::Total { files, bytes });
                 return Ok(None);
             }
-            _ => {}
+            _ => self.unexplained(),
         }
         match (self.phase, self.arriving.is_some(), message) {
             (Phase::Start, _, FromSender::Begin(tops)) => self.begin(tops)?,
@@ -296,7 +302,10 @@ impl<'a> Receiving<'a> {
             return broken("an END that is not where the copy ends");
         }
         self.phase = Phase::Over;
-        self.outcome.failed += self.abandoned.saturating_sub(self.problems);
+        if let Some(path) = self.tops.missing(self.problems) {
+            self.outcome.failed += 1;
+            (self.watch)(Event::Failed { path, why: "the host sent nothing for it" });
+        }
         let is_written = !self.wishes.dry_run && items > 0 && self.wishes.sync != Sync::None;
         if let Some(levels) = self.levels.as_ref().filter(|_| is_written) {
             levels.sync().map_err(|cause| {

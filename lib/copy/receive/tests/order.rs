@@ -208,9 +208,81 @@ fn a_file_that_the_sender_gives_up_does_not_get_its_name() {
     assert_eq!(copied.outcome.unwrap(), Outcome { stored: 2, failed: 1 });
     assert!(copied.events.contains(&"failed src/a it became shorter".to_owned()));
     assert_eq!((yard.names("to/src"), yard.read("to/src/a")), (vec!["a".into(), "b".into()], "old".to_owned()));
-    // A sender that gives no reason is not believed that all is well.
-    let copied = yard.receive(&wishes(), &[&begin[..], &rest[..]].concat());
+    // A reason that comes before it is one too.
+    let before = [BEGIN, top("src"), directory(""), large("a", 5), short, FromSender::Abandoned];
+    let copied = yard.receive(&wishes(), &[&before[..], &rest[..]].concat());
     assert_eq!(copied.outcome.unwrap(), Outcome { stored: 2, failed: 1 });
+}
+
+#[test]
+fn a_file_that_the_sender_gives_up_without_its_reason_has_failed() {
+    let begin = [BEGIN, top("src"), directory(""), large("a", 5), data("new"), FromSender::Abandoned];
+    let total = FromSender::Total(1, 5);
+    let end = [LEAVE, FromSender::End(2)];
+    let other = [FromSender::Problem(b"src/b", "permission denied")];
+    let late = [LEAVE, FromSender::Problem(b"src/a", "too late"), FromSender::End(2)];
+    let first = [&[FromSender::Problem(b"src/a", "too early")], &begin[..]].concat();
+    for (messages, failed) in [
+        ([&begin[..], &end[..]].concat(), 1),
+        ([&begin[..], &[total], &end[..]].concat(), 1),
+        ([&begin[..], &other, &end[..]].concat(), 2),
+        ([&begin[..], &late[..]].concat(), 2),
+        ([&first[..], &end[..]].concat(), 2),
+    ] {
+        for asked in [None, Some(&["src"][..])] {
+            let yard = Yard::new();
+            let copied = copy(&yard.at("to"), asked, &wishes(), &messages);
+            assert_eq!(copied.outcome.as_ref().unwrap(), &Outcome { stored: 1, failed }, "{copied:?}");
+            assert!(copied.events.contains(&"failed src/a the other side gave it up".to_owned()), "{copied:?}");
+        }
+    }
+}
+
+#[test]
+fn a_path_without_a_name_at_its_top_is_told_as_the_sender_tells_it() {
+    for top_path in ["", "/", ".", "x/.", "x/"] {
+        let yard = Yard::new();
+        let slash = if top_path.is_empty() || top_path.ends_with('/') { "" } else { "/" };
+        let path = format!("{top_path}{slash}a");
+        let messages = [
+            BEGIN,
+            top(top_path),
+            directory(""),
+            large("a", 5),
+            FromSender::Abandoned,
+            FromSender::Problem(path.as_bytes(), "it became shorter"),
+            LEAVE,
+            FromSender::End(2),
+        ];
+        let copied = yard.receive(&wishes(), &messages);
+        assert_eq!(copied.outcome.as_ref().unwrap(), &Outcome { stored: 1, failed: 1 }, "{copied:?}");
+    }
+}
+
+#[test]
+fn a_source_that_nothing_comes_from_has_failed() {
+    let yard = Yard::new();
+    let nothing = |path: &str| format!("failed {path} the host sent nothing for it");
+    let none = [FromSender::Begin(0), FromSender::End(0)];
+    let copied = copy(&yard.at("to"), Some(&["a", "b"]), &wishes(), &none);
+    assert_eq!((copied.outcome.unwrap().failed, copied.events), (1, vec![nothing("a")]));
+    let one = [FromSender::Begin(2), top("a"), small("", "x"), FromSender::End(1)];
+    let copied = copy(&yard.at("to"), Some(&["a", "b"]), &wishes(), &one);
+    assert_eq!(copied.outcome.as_ref().unwrap(), &Outcome { stored: 1, failed: 1 });
+    assert_eq!(copied.events.last(), Some(&nothing("b")));
+    // What has its reason has failed once.
+    let told = [&[FromSender::Problem(b"b", "no such file or directory")], &one[..]].concat();
+    let copied = copy(&yard.at("to"), Some(&["a", "b"]), &wishes(), &told);
+    assert_eq!(copied.outcome.as_ref().unwrap(), &Outcome { stored: 1, failed: 1 });
+    assert!(!copied.events.contains(&nothing("b")), "{copied:?}");
+}
+
+#[test]
+fn there_is_one_total() {
+    let yard = Yard::new();
+    let total = FromSender::Total(1, 1);
+    let copied = yard.receive(&wishes(), &[BEGIN, total, top("a"), small("", "x"), total, FromSender::End(1)]);
+    assert!(copied.broke("a second TOTAL"), "{copied:?}");
 }
 
 #[test]
