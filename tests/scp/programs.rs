@@ -134,7 +134,9 @@ fn from_one_host_to_another_a_tree_goes_through_here() {
     assert!(other.there("none").exists() && ends.there("tree/plain").exists());
     // A target that only a directory will do for is called as it was written.
     for sources in [["tree/plain", "tree/none"].map(|name| ends.at(name)), ["a", "b"].map(Into::into)] {
-        ["a", "b"].map(|name| write(&ends.here(name), b"", 0o600));
+        for name in ["a", "b"] {
+            write(&ends.here(name), b"", 0o600);
+        }
         let target = other.there("no/such");
         let done = Done::of(ends.patient().args(sources).arg(at("other", &target))).fails_with(1);
         assert!(done.stderr.contains(&format!("other:{}: no such directory", target.display())), "{done:?}");
