@@ -1,8 +1,8 @@
 //! The file that contents go to before they get their name: hidden, in the same directory, and its own name the same each
 //! time, so that an interrupted copy finds it again.
 //!
-//! Whoever writes a part holds a lock on it. A part whose writer is gone is taken over: by nobody else at the same time, and
-//! only if it is ours, has no other name, and is still what its name leads to.
+//! Whoever writes a part holds a lock on it. A part whose writer is gone is taken over, or else removed: by nobody else at the
+//! same time, and only if it is ours, has no other name, and is still what its name leads to.
 
 #[cfg(test)]
 mod tests;
@@ -120,20 +120,23 @@ impl Part {
             Rights::Exactly(_) => HIDDEN,
         };
         let own = PartName::of(name);
-        match folder.make_file(own.name()?, mode) {
-            Ok(file) => {
-                if lock(&file) != Lock::Taken {
-                    return Ok(Part { file, name: own, is_new: true, at: 0, end: 0 });
-                }
-                // Somebody took it over in this very moment.
+        let mut made = folder.make_file(own.name()?, mode);
+        if made.as_ref().is_err_and(|cause| cause.kind() == io::ErrorKind::AlreadyExists)
+            && let Some(old) = take_over(folder, own)
+        {
+            // Emptied and written again it would keep its permissions, and whoever has it open, until it is whole.
+            folder.remove(own.name()?)?;
+            drop(old);
+            made = folder.make_file(own.name()?, mode);
+        }
+        match made {
+            // Before it had its lock somebody may have found it, and removed it as left over.
+            Ok(file) if lock(&file) != Lock::Taken && is_still(folder, own, &file) => {
+                return Ok(Part { file, name: own, is_new: true, at: 0, end: 0 });
             }
-            Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => {
-                if let Some(mut part) = take_over(folder, own) {
-                    part.file.set_len(0)?;
-                    (part.at, part.end) = (0, 0);
-                    return Ok(part);
-                }
-            }
+            Ok(_) => {}
+            // It is somebody's, or was made anew at once.
+            Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => {}
             Err(cause) => return Err(cause),
         }
         let name = PartName::random()?;
@@ -146,6 +149,8 @@ impl Part {
     /// on at its end.
     pub(super) fn left_over(folder: &Folder, name: Name<'_>) -> Option<Part> {
         let mut part = take_over(folder, PartName::of(name))?;
+        // It gets its own when it is whole. Where files have no permissions of their own there is nothing to hide.
+        let _ = part.file.set_permissions(Permissions::from_mode(HIDDEN));
         part.file.seek(SeekFrom::Start(part.end)).ok()?;
         Some(part)
     }
@@ -325,8 +330,19 @@ fn take_over(folder: &Folder, name: PartName) -> Option<Part> {
     }
     let status = Status::of(&file).ok()?;
     // Who had the lock before us may have given it its name meanwhile.
-    let is_there = folder.status(name.name().ok()?).ok()?.is_same(&status);
-    (is_ours(&status) && is_there).then_some(Part { file, name, is_new: false, at: status.size, end: status.size })
+    (is_ours(&status) && is_still(folder, name, &file)).then_some(Part {
+        file,
+        name,
+        is_new: false,
+        at: status.size,
+        end: status.size,
+    })
+}
+
+/// Whether the name of a part leads to this file.
+fn is_still(folder: &Folder, name: PartName, file: &File) -> bool {
+    let there = name.name().and_then(|name| folder.status(name));
+    there.is_ok_and(|there| Status::of(file).is_ok_and(|status| there.is_same(&status)))
 }
 
 /// Whether it is a file that we made, and that has no other name.

@@ -98,7 +98,7 @@ fn a_finished_part_has_its_name_and_nothing_else_is_left() {
 }
 
 #[test]
-fn what_an_earlier_copy_left_is_taken_over_and_emptied_unless_it_is_gone_on_with() {
+fn what_an_earlier_copy_left_is_gone_on_with_or_removed() {
     let yard = Yard::new();
     let folder = yard.folder();
     write(&mut Part::begin(&folder, name(), Rights::Exactly(0)).unwrap(), b"left over");
@@ -108,13 +108,36 @@ fn what_an_earlier_copy_left_is_taken_over_and_emptied_unless_it_is_gone_on_with
     write(&mut part, b" and more");
     drop(part);
     assert_eq!(std::fs::read(yard.place()).unwrap(), b"left over and more");
+    let reader = std::fs::File::open(yard.place()).unwrap();
+    assert_eq!(reader.metadata().unwrap().ino(), before);
     let mut part = Part::begin(&folder, name(), RIGHTS).unwrap();
-    assert_eq!((part.at(), part.file().metadata().unwrap().ino(), part.length()), (0, before, 0));
+    assert_eq!((part.at(), part.length(), part.can_be_found(name()), yard.names()), (0, 0, true, 1));
     write(&mut part, b"new");
+    // Who had it open sees nothing of what follows.
+    assert_eq!(io::read_to_string(reader).unwrap(), "left over and more");
     part.finish(&folder, name(), PLAIN).unwrap().unwrap();
     let is = std::fs::metadata(yard.0.join("name")).unwrap();
     // Not with the permissions that the earlier copy wanted.
     assert_eq!((is.len(), is.mode() & 0o777, yard.names()), (3, 0o644 & !umask(), 1));
+}
+
+#[test]
+fn a_part_is_never_more_open_than_the_file_that_it_becomes() {
+    let yard = Yard::new();
+    let folder = yard.folder();
+    let mode = |part: &Part| part.file().metadata().unwrap().mode() & 0o777;
+    let leave = || {
+        write(&mut Part::begin(&folder, name(), RIGHTS).unwrap(), b"left over");
+        std::fs::set_permissions(yard.place(), Permissions::from_mode(0o666)).unwrap();
+    };
+    leave();
+    assert_eq!(mode(&Part::begin(&folder, name(), Rights::Exactly(0o600)).unwrap()), 0o600);
+    assert_eq!(mode(&Part::begin(&folder, name(), Rights::New(0o640)).unwrap()), 0o640 & !umask());
+    leave();
+    let part = Part::left_over(&folder, name()).unwrap();
+    assert_eq!(mode(&part), 0o600);
+    part.finish(&folder, name(), PLAIN).unwrap().unwrap();
+    assert_eq!(std::fs::metadata(yard.0.join("name")).unwrap().mode() & 0o777, 0o644 & !umask());
 }
 
 /// A copy of something while `there` has the name of its part: it works, and leaves alone what is there.
@@ -169,6 +192,27 @@ fn a_part_that_another_copy_writes_is_left_to_it() {
     works_beside(&yard, "a part that is written");
     first.finish(&folder, name(), PLAIN).unwrap().unwrap();
     assert_eq!(std::fs::read(yard.0.join("name")).unwrap(), b"first");
+}
+
+#[test]
+fn copies_that_begin_at_the_same_time_have_a_part_each() {
+    let yard = Yard::new();
+    let turns = || {
+        let folder = yard.folder();
+        (0..3000).try_for_each(|turn| {
+            let part = Part::begin(&folder, name(), RIGHTS)?;
+            if turn % 3 == 0 {
+                // Its writer is gone before it is whole.
+                return Ok(());
+            }
+            part.finish(&folder, name(), PLAIN)?
+        })
+    };
+    let done: Vec<io::Result<()>> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..3).map(|_| scope.spawn(turns)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    assert!(done.iter().all(Result::is_ok), "{done:?}");
 }
 
 #[test]
