@@ -143,11 +143,14 @@ impl Receiving<'_> {
         }
         let path = levels.path_of(&self.name);
         let folder = levels.folder()?;
-        if let Some(part) = Part::left_over(folder, name) {
-            if part.at() == file.offset && self.offers.made(&path, part.file())? {
-                return Ok((Sink::Part(part), rights));
-            }
-        } else if file.offset == file.size {
+        if let Some(part) = Part::left_over(folder, name)
+            && part.at() == file.offset
+            && self.offers.made(&path, part.file())?
+        {
+            return Ok((Sink::Part(part), rights));
+        }
+        // A part that did not fit, or was another's then, may lie beside the whole file that was offered.
+        if file.offset == file.size {
             let (there, _) = folder.existing_file(name, Access { read: true, ..Access::default() })?;
             if self.offers.made(&path, &there)? {
                 return Ok((Sink::There(there), rights));
@@ -335,7 +338,8 @@ impl Receiving<'_> {
     /// Ends the copy where it is, and gives back the connection. What has come of a file is kept if the connection is lost
     /// and another copy can go on from there.
     pub(super) fn close_file(mut self, is_lost: bool) -> BulkSender {
-        if let Some(Arriving { sink: Sink::Part(part), .. }) = &self.arriving
+        // A stream cannot be read once more.
+        if let Some(Arriving { sink: Sink::Part(part), exactly: true, .. }) = &self.arriving
             && let Ok(name) = Name::new(&self.name)
             && is_lost
             && part.can_be_found(name)

@@ -83,6 +83,18 @@ fn a_lost_connection_leaves_what_is_worth_it_and_says_so() {
 }
 
 #[test]
+fn of_a_stream_nothing_is_kept() {
+    let yard = Yard::new();
+    let whole = bytes(0);
+    let stream = File { form: Form::Stream, meta: META, size: 0, offset: 0, name: b"", data: b"" };
+    let mut messages = vec![BEGIN, top("x/f"), FromSender::File(stream)];
+    messages.extend(whole[..150_000].chunks(50_000).map(FromSender::Data));
+    let copied = copy_until(&yard.at("to"), None, &wishes(), &messages, Goodbye::Vanish);
+    assert!(copied.outcome.is_err() && copied.events.contains(&"moved 50000".to_owned()), "{copied:?}");
+    assert!(!copied.events.iter().any(|event| event.starts_with("kept")) && yard.names("to").is_empty(), "{copied:?}");
+}
+
+#[test]
 fn of_a_sender_that_breaks_the_rules_nothing_is_kept() {
     let yard = Yard::new();
     let whole = bytes(0);
