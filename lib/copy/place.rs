@@ -11,6 +11,7 @@ pub struct Place {
     root: Root,
     start: RelPath,
     home: Option<RelPath>,
+    tells: bool,
 }
 
 impl Place {
@@ -20,7 +21,7 @@ impl Place {
     /// There is no working directory.
     pub fn of_process() -> io::Result<Self> {
         let start = RelPath::top().join(std::env::current_dir()?.as_os_str().as_bytes())?;
-        Ok(Place { root: Root::open(Path::new("/"), Links::Followed)?, start, home: None })
+        Ok(Place { root: Root::open(Path::new("/"), Links::Followed)?, start, home: None, tells: true })
     }
 
     /// All that this process can reach, from `home` on, which `~` stands for.
@@ -29,7 +30,12 @@ impl Place {
     /// The path of `home` is too long.
     pub fn of_home(home: &Path) -> io::Result<Self> {
         let home = RelPath::top().join(home.as_os_str().as_bytes())?;
-        Ok(Place { root: Root::open(Path::new("/"), Links::Followed)?, start: home.clone(), home: Some(home) })
+        Ok(Place {
+            root: Root::open(Path::new("/"), Links::Followed)?,
+            start: home.clone(),
+            home: Some(home),
+            tells: true,
+        })
     }
 
     /// What is below `root` alone, which then looks like all there is.
@@ -37,7 +43,25 @@ impl Place {
     /// # Errors
     /// It cannot be opened.
     pub fn below(root: &Path) -> io::Result<Self> {
-        Ok(Place { root: Root::open(root, Links::Followed)?, start: RelPath::top(), home: Some(RelPath::top()) })
+        Ok(Place {
+            root: Root::open(root, Links::Followed)?,
+            start: RelPath::top(),
+            home: Some(RelPath::top()),
+            tells: true,
+        })
+    }
+
+    /// Whether the other side may learn what the files here hold, as a place does if nothing else is said. Otherwise a receiver
+    /// tells only of what its own copies left behind.
+    #[must_use]
+    pub fn telling(self, tells: bool) -> Self {
+        Place { tells, ..self }
+    }
+
+    /// Whether the other side may learn what the files here hold.
+    #[must_use]
+    pub fn tells(&self) -> bool {
+        self.tells
     }
 
     /// The directory below which all this is. Links on a path are followed, and stay below it.

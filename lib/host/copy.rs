@@ -7,7 +7,7 @@ use crate::copy::{Outcome, Place, Selection, Target, receive, send};
 use crate::error::{Error, Kind, Result, reason};
 use crate::proto::copy::{Asked, MAX_ASKED, Request, Way};
 use crate::root::MAX_PATH_LEN;
-use crate::trust::Rule;
+use crate::trust::{Right, Rule};
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use tokio::sync::oneshot;
@@ -28,9 +28,10 @@ pub(super) async fn serve(
         Err(error) => return (String::new(), Ended::Disconnected(error.to_string()), Traffic::default()),
     };
     let (root, home) = (rule.root.clone(), account.home.clone());
+    let may_read = rule.gives(Right::CopyRead);
     let asked = Arc::new(OnceLock::new());
     let heard = asked.clone();
-    let mut copying = match aside(move || copy(&wishes, root, home, sender, receiver, &heard)) {
+    let mut copying = match aside(move || copy(&wishes, root, home, may_read, sender, receiver, &heard)) {
         Ok(copying) => copying,
         Err(error) => return (String::new(), Ended::Disconnected(error.to_string()), Traffic::default()),
     };
@@ -74,6 +75,7 @@ fn copy(
     wishes: &Request,
     root: Option<PathBuf>,
     home: PathBuf,
+    may_read: bool,
     sender: BulkSender,
     mut receiver: BulkReceiver,
     heard: &OnceLock<String>,
@@ -83,7 +85,7 @@ fn copy(
         None => Place::of_home(&home),
     };
     let place = match place {
-        Ok(place) => place,
+        Ok(place) => place.telling(may_read),
         Err(cause) => {
             let shown = root.unwrap_or(home);
             let why = format!("the directory of files cannot be opened: {}", reason(&cause));

@@ -229,7 +229,13 @@ impl Receiving<'_> {
         if !self.offers.has_room() {
             return None;
         }
-        let (mut file, length) = part::have(levels.folder().ok()?, part::name_of(&self.name).ok()?, size)?;
+        let is_part_only = matches!(self.target, Target::Path(place, _) if !place.tells());
+        let (folder, name) = (levels.folder().ok()?, part::name_of(&self.name).ok()?);
+        let (mut file, length) = match part::had_before(folder, name, size) {
+            None if is_part_only => None,
+            None => part::whole(folder, name, size),
+            part => part,
+        }?;
         self.offers.remember(&levels.path_of(&self.name), &file).ok()?;
         let out = &mut self.out;
         Some((length, part::hash_of(&mut file, length, || out.flush().is_ok()).ok()?))

@@ -29,6 +29,9 @@ const ASK_EVERY: u64 = 256;
 /// The permissions of a part that is to get others when it is whole.
 const HIDDEN: u32 = 0o600;
 
+/// What is looked at only.
+const ONLY_READ: Access = Access { read: true, write: false, append: false, truncate: false, create: None, new: false };
+
 /// What the permissions of a file are to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Rights {
@@ -249,18 +252,17 @@ impl Part {
     }
 }
 
-/// What is there already for the file `name` of `size` bytes: an open part and its length, or the whole file.
-pub(super) fn have(folder: &Folder, name: Name<'_>, size: u64) -> Option<(File, u64)> {
-    let only_read = Access { read: true, ..Access::default() };
+/// The part that an earlier copy left of the file `name` of `size` bytes, open, and its length.
+pub(super) fn had_before(folder: &Folder, name: Name<'_>, size: u64) -> Option<(File, u64)> {
     let own = PartName::of(name);
-    if let Ok((file, status)) = folder.existing_file(own.name().ok()?, only_read)
-        && is_ours(&status)
-        && (1..=size).contains(&status.size)
-        && file.try_lock_shared().is_ok()
-    {
-        return Some((file, status.size));
-    }
-    let (file, status) = folder.existing_file(name, only_read).ok()?;
+    let (file, status) = folder.existing_file(own.name().ok()?, ONLY_READ).ok()?;
+    let is_it = is_ours(&status) && (1..=size).contains(&status.size) && file.try_lock_shared().is_ok();
+    is_it.then_some((file, status.size))
+}
+
+/// The file `name` if it has `size` bytes, open, and its length.
+pub(super) fn whole(folder: &Folder, name: Name<'_>, size: u64) -> Option<(File, u64)> {
+    let (file, status) = folder.existing_file(name, ONLY_READ).ok()?;
     (status.size == size && size > 0).then_some((file, size))
 }
 

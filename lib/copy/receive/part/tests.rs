@@ -239,7 +239,7 @@ fn what_is_there_of_a_file_is_its_part_or_the_whole_file() {
     let yard = Yard::new();
     let folder = yard.folder();
     let have = |size| {
-        have(&folder, name(), size).map(|(mut file, length)| {
+        had_before(&folder, name(), size).or_else(|| whole(&folder, name(), size)).map(|(mut file, length)| {
             let mut bytes = String::new();
             file.read_to_string(&mut bytes).unwrap();
             (bytes, length)

@@ -32,10 +32,13 @@ fn part(yard: &Yard) -> PathBuf {
 
 /// Asks about the file, lets something happen, and goes on where the answer says if `goes_on`. Returns the answer too.
 fn resumed(yard: &Yard, source: &[u8], happens: impl FnOnce(), goes_on: bool) -> (u64, Copied) {
-    let place = Place::of_process().unwrap();
+    resumed_at(&Place::of_process().unwrap(), yard, source, happens, goes_on)
+}
+
+fn resumed_at(place: &Place, yard: &Yard, source: &[u8], happens: impl FnOnce(), goes_on: bool) -> (u64, Copied) {
     let to = yard.at("to");
     let mut answer = 0;
-    let copied = run(&Target::Path(&place, to.as_os_str().as_bytes()), None, &resuming(), |back, mouth| {
+    let copied = run(&Target::Path(place, to.as_os_str().as_bytes()), None, &resuming(), |back, mouth| {
         let size = source.len() as u64;
         for message in [BEGIN, top("x/f"), FromSender::Ask(size, b"")] {
             mouth.say(&message);
@@ -170,6 +173,34 @@ fn a_file_that_is_there_and_the_same_is_left_as_it_is() {
     assert!(std::fs::read(yard.at("to/f")).unwrap() == bytes(1));
     let (had, copied) = resumed(&yard, &bytes(1)[..SIZE - 1], || {}, true);
     assert!(had == 0 && copied.is_whole(1), "{copied:?}");
+}
+
+#[test]
+fn a_file_that_is_there_is_left_as_it_is_also_beside_a_part_that_does_not_fit() {
+    use std::os::unix::fs::MetadataExt;
+    let yard = Yard::new();
+    interrupted(&yard, 150_000);
+    OpenOptions::new().write(true).open(part(&yard)).unwrap().set_len(SIZE as u64 + 1).unwrap();
+    std::fs::write(yard.at("to/f"), bytes(0)).unwrap();
+    let before = std::fs::metadata(yard.at("to/f")).unwrap().ino();
+    let (had, copied) = resumed(&yard, &bytes(0), || {}, true);
+    assert!(had == SIZE as u64 && copied.is_whole(1), "{copied:?}");
+    assert_eq!(std::fs::metadata(yard.at("to/f")).unwrap().ino(), before);
+}
+
+#[test]
+fn a_place_that_tells_nothing_offers_what_its_own_copies_left_behind() {
+    use std::os::unix::fs::MetadataExt;
+    let place = Place::of_process().unwrap().telling(false);
+    let yard = Yard::new();
+    std::fs::write(yard.at("to/f"), bytes(0)).unwrap();
+    let before = std::fs::metadata(yard.at("to/f")).unwrap().ino();
+    let (had, copied) = resumed_at(&place, &yard, &bytes(0), || {}, true);
+    assert!(had == 0 && copied.is_whole(1), "{copied:?}");
+    assert_ne!(std::fs::metadata(yard.at("to/f")).unwrap().ino(), before);
+    interrupted(&yard, 100_000);
+    let (had, copied) = resumed_at(&place, &yard, &bytes(0), || {}, true);
+    assert!(had == 100_000 && copied.is_whole(1), "{copied:?}");
 }
 
 #[test]
