@@ -128,7 +128,8 @@ impl Receiving<'_> {
         if levels.ground() == Ground::Absent {
             return Ok((Sink::Dry, Rights::New(mode)));
         }
-        let there = replaceable(levels.folder()?, name)?;
+        // A rename replaces no directory, and there is nothing else to be careful with where nothing was.
+        let there = if levels.is_new() { None } else { replaceable(levels.folder()?, name)? };
         let rights = match there {
             _ if self.wishes.preserve => Rights::Exactly(mode),
             Some(status) => Rights::Exactly(status.mode & MODE_BITS),

@@ -35,6 +35,8 @@ struct Level {
     ground: Ground,
     /// What was entered, to know it again.
     status: Option<Status>,
+    /// It was made for this copy, so that nothing was in it before.
+    is_new: bool,
     /// Lengths of the path below the root and of the one that is shown.
     path: usize,
     shown: usize,
@@ -101,6 +103,11 @@ impl Levels {
         Ok(self.here.insert(folder))
     }
 
+    /// Whether the innermost directory was made for this copy, so that nothing was in it before.
+    pub(super) fn is_new(&self) -> bool {
+        self.levels.last().is_some_and(|level| level.is_new)
+    }
+
     /// The path below the root of what is called `name` in the innermost directory.
     pub(super) fn path_of(&self, name: &[u8]) -> Vec<u8> {
         [&self.path, &b"/"[..], name].concat()
@@ -110,13 +117,13 @@ impl Levels {
     pub(super) fn stay(&mut self, shown: usize) {
         let (ground, status) = (self.ground(), self.levels.last().and_then(|level| level.status));
         let path = self.path.len();
-        self.levels.push(Level { ground, status, path, shown, mode: None, time: None });
+        self.levels.push(Level { ground, status, is_new: false, path, shown, mode: None, time: None });
     }
 
     /// Enters a directory that is none.
     pub(super) fn pass(&mut self, ground: Ground, shown: usize) {
         let path = self.path.len();
-        self.levels.push(Level { ground, status: None, path, shown, mode: None, time: None });
+        self.levels.push(Level { ground, status: None, is_new: false, path, shown, mode: None, time: None });
     }
 
     /// Enters the directory called `name`. The error inside says that it was entered but cannot get its permissions.
@@ -174,6 +181,7 @@ impl Levels {
         self.levels.push(Level {
             ground: Ground::Entered,
             status: Some(status),
+            is_new: made,
             path: self.path.len(),
             shown,
             mode,

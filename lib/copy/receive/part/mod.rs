@@ -134,7 +134,7 @@ impl Part {
         }
         match made {
             // Before it had its lock somebody may have found it, and removed it as left over.
-            Ok(file) if lock(&file) != Lock::Taken && is_still(folder, own, &file) => {
+            Ok(file) if lock(&file) != Lock::Taken && Status::of(&file)?.links > 0 => {
                 return Ok(Part { file, name: own, is_new: true, at: 0, end: 0 });
             }
             Ok(_) => {}
