@@ -130,7 +130,11 @@ fn compare(
     let (mut our_cost, mut their_cost) = (Cost::default(), Cost::default());
     let (our_times, their_times) = pairs_after(
         runs,
-        || place.clear(),
+        // What the run before left to be written is no cost of the next.
+        || {
+            place.clear();
+            nix::unistd::sync();
+        },
         || our_cost.add(ours.host, &ours.run),
         || their_cost.add(theirs.host, &theirs.run),
     );
