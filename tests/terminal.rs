@@ -1,5 +1,6 @@
 //! kw-pty on a real terminal: keys, sizes, escapes, and a terminal that is as before whatever happens.
 
+mod copies;
 mod left;
 mod rows;
 mod timing;
