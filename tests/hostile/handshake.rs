@@ -148,7 +148,7 @@ fn a_dial_for_another_service_is_not_answered_and_says_what_may_be_wrong() {
 
 #[test]
 fn a_handshake_that_is_not_finished_in_time_is_ended() {
-    let within = Duration::from_millis(300);
+    let within = Duration::from_secs(1);
     let options = ListenOptions { handshake_within: within, ..ListenOptions::default() };
     let ((), proven, counts) = serve(PIPE, options, |to| {
         let me = KeyPair::generate().unwrap();
@@ -161,7 +161,7 @@ fn a_handshake_that_is_not_finished_in_time_is_ended() {
             let answer = rest(&mut socket);
             assert_eq!(answer.len(), if length == words.len() { 2 + I2_LEN } else { 0 });
             let lasted = started.elapsed();
-            assert!(lasted >= within && lasted < within * 10, "{length} bytes: {lasted:?}");
+            assert!(lasted >= within && lasted < within * 9, "{length} bytes: {lasted:?}");
         }
     });
     assert_eq!((proven, counts.failed), (vec![], 3));
