@@ -2,8 +2,8 @@
 
 use crate::error::{Error, Result};
 use crate::term;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub use serde_json::{Value, json};
 
@@ -47,6 +47,23 @@ pub fn pretty<T: Serialize + ?Sized>(value: &T) -> Result<String> {
     serde_json::to_string_pretty(value)
         .map(|text| text + "\n")
         .map_err(|cause| Error::state(format!("cannot write JSON: {cause}")))
+}
+
+/// Bytes that stand in JSON as base64 (RFC 4648 section 4, with padding).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Bytes(pub Vec<u8>);
+
+impl Serialize for Bytes {
+    fn serialize<S: Serializer>(&self, out: S) -> std::result::Result<S::Ok, S::Error> {
+        out.serialize_str(&data_encoding::BASE64.encode(&self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for Bytes {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
+        let text = <std::borrow::Cow<'de, str>>::deserialize(from)?;
+        data_encoding::BASE64.decode(text.as_bytes()).map(Bytes).map_err(serde::de::Error::custom)
+    }
 }
 
 #[cfg(test)]

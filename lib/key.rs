@@ -168,6 +168,18 @@ impl SecretKey {
         self.0.as_bytes()
     }
 
+    /// X25519 with the key of another: a secret that only the two can know (RFC 7748 section 6.1).
+    ///
+    /// # Errors
+    /// The result is all zero, which no key that [`PublicKey::from_bytes`] takes gives.
+    pub fn agree(&self, with: &PublicKey) -> Result<Zeroizing<[u8; KEY_LEN]>> {
+        let shared = self.0.diffie_hellman(&Point::from(with.0));
+        match shared.was_contributory() {
+            true => Ok(Zeroizing::new(shared.to_bytes())),
+            false => Err(Error::protocol("a key whose secrets are all zero")),
+        }
+    }
+
     /// The text form `kwsecret1...`, as it stands in an identity file without a passphrase.
     ///
     /// # Errors

@@ -4,9 +4,12 @@
 //! under a passphrase: [`Passphrase`].
 
 use crate::error::{Error, Result};
+use crate::json::Bytes;
+use crate::kdf::{self, Secret};
+use crate::key::KeyPair;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, Algorithm, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
-use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use chacha20poly1305::{ChaCha20Poly1305, XChaCha20Poly1305, XNonce};
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, Zeroizing};
 
@@ -118,6 +121,72 @@ impl CipherKey {
         self.seal(u64::MAX, &[], next.as_mut())?;
         Self::new(self.suite, &next)
     }
+}
+
+/// Seals what is stored: a key that comes from the identity, so that state without the identity opens nothing.
+///
+/// XChaCha20-Poly1305 with a random nonce, which stands in front of the ciphertext.
+pub struct StorageKey(XChaCha20Poly1305);
+
+impl StorageKey {
+    /// The storage key of an identity.
+    #[must_use]
+    pub fn of(me: &KeyPair) -> Self {
+        let key = kdf::derive(b"keywire storage v1", me.secret().expose(), &[me.public().as_bytes()]);
+        StorageKey(XChaCha20Poly1305::new(key.as_ref().into()))
+    }
+
+    /// Seals `text`; `context` says what it is and whose, and must be the same when it is opened.
+    ///
+    /// # Errors
+    /// The system has no random numbers.
+    pub fn seal(&self, context: &[&[u8]], text: &[u8]) -> Result<Bytes> {
+        let mut nonce = [0; 24];
+        getrandom::fill(&mut nonce)
+            .map_err(|cause| Error::state(format!("the system gives no random numbers: {cause}")))?;
+        let payload = Payload { msg: text, aad: &kdf::hash(context) };
+        let sealed = self.0.encrypt(XNonce::from_slice(&nonce), payload);
+        let sealed = sealed.map_err(|_| Error::state("the cipher cannot seal"))?;
+        Ok(Bytes([&nonce[..], &sealed].concat()))
+    }
+
+    /// Opens what was sealed under the same context.
+    ///
+    /// # Errors
+    /// Anything else: another identity's, another place's, or changed.
+    pub fn open(&self, context: &[&[u8]], sealed: &Bytes) -> Result<Zeroizing<Vec<u8>>> {
+        let opened = sealed.0.split_at_checked(24).and_then(|(nonce, sealed)| {
+            self.0.decrypt(XNonce::from_slice(nonce), Payload { msg: sealed, aad: &kdf::hash(context) }).ok()
+        });
+        opened.map(Zeroizing::new).ok_or_else(|| {
+            Error::state("what is stored does not open under this identity: it is another one's, or damaged")
+        })
+    }
+}
+
+/// Bytes of the nonce of a message.
+pub const MESSAGE_NONCE_LEN: usize = 12;
+
+/// Seals a message under a key for it alone: ChaCha20-Poly1305 (RFC 8439), with the tag at the end.
+///
+/// # Errors
+/// A text beyond the cipher's limit.
+pub fn seal_message(key: &Secret, nonce: &[u8; MESSAGE_NONCE_LEN], aad: &[u8], text: &[u8]) -> Result<Vec<u8>> {
+    ChaCha20Poly1305::new(key.as_ref().into())
+        .encrypt(nonce.into(), Payload { msg: text, aad })
+        .map_err(|_| Error::state("the cipher cannot seal"))
+}
+
+/// Opens a message; `None` if it was not sealed by this key under this nonce and `aad`.
+#[must_use]
+pub fn open_message(
+    key: &Secret,
+    nonce: &[u8; MESSAGE_NONCE_LEN],
+    aad: &[u8],
+    sealed: &[u8],
+) -> Option<Zeroizing<Vec<u8>>> {
+    let opened = ChaCha20Poly1305::new(key.as_ref().into()).decrypt(nonce.into(), Payload { msg: sealed, aad });
+    opened.ok().map(Zeroizing::new)
 }
 
 /// Most memory that a sealed file may ask for, in KiB (1 GiB): a hostile file must not take the machine.

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 const DOORS: &[(&str, &[&str])] = &[
     ("snow", &["lib/noise/"]),
     ("aws_lc_rs", &["lib/noise/", "lib/seal.rs"]),
-    ("blake2", &["lib/noise/", "bins/keygen/"]),
+    ("blake2", &["lib/noise/", "lib/kdf.rs", "bins/keygen/"]),
+    ("hkdf", &["lib/kdf.rs"]),
     ("chacha20poly1305", &["lib/seal.rs"]),
     ("argon2", &["lib/seal.rs"]),
     ("x25519_dalek", &["lib/key.rs"]),
@@ -14,7 +15,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("serde_json", &["lib/json.rs"]),
     ("fs2", &["lib/store.rs"]),
     ("humantime", &["lib/trust/"]),
-    ("tokio::net", &["lib/conn/", "lib/tcp.rs"]),
+    ("tokio::net", &["lib/conn/", "lib/control.rs"]),
     (
         "argh",
         &[
@@ -24,6 +25,7 @@ const DOORS: &[(&str, &[&str])] = &[
             "bins/ptyd/args.rs",
             "bins/pipe/args.rs",
             "bins/scp/args.rs",
+            "bins/chat/args.rs",
         ],
     ),
     ("rpassword", &["lib/cli.rs"]),

@@ -7,7 +7,7 @@ use crate::error::{Error, Result, reason};
 use crate::frame::{frame, read_frame};
 use crate::key::{KeyPair, PublicKey};
 use crate::noise::{Accepted, I1_LEN, I3_OVERHEAD, MAX_REQUEST_LEN, PREFACE_LEN, Preface, Responder};
-use crate::trust::Grant;
+use crate::trust::{Admission, Grant};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -277,6 +277,17 @@ impl Incoming {
     pub fn authorize(self, grant: &Grant) -> Result<Connection> {
         if grant.key() != self.accepted.peer {
             return Err(Error::refused("the grant belongs to another key"));
+        }
+        self.connect()
+    }
+
+    /// Lets it in to a service that takes everybody but those it refuses. The admission must be the peer's own.
+    ///
+    /// # Errors
+    /// The admission is another key's, or the connection is gone.
+    pub fn admit(self, admission: Admission) -> Result<Connection> {
+        if admission.key() != self.accepted.peer {
+            return Err(Error::refused("the admission is another key's"));
         }
         self.connect()
     }

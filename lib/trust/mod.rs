@@ -10,6 +10,23 @@ use crate::error::{Error, Result};
 use crate::key::PublicKey;
 use std::time::{Duration, SystemTime};
 
+/// The proof that a key may talk to a service that takes everybody but those it refuses. Only the pairs make one.
+#[derive(Clone, Copy, Debug)]
+pub struct Admission(PublicKey);
+
+impl Admission {
+    /// Lets `key` in.
+    pub(crate) fn of(key: PublicKey) -> Self {
+        Admission(key)
+    }
+
+    /// Who is let in.
+    #[must_use]
+    pub fn key(&self) -> PublicKey {
+        self.0
+    }
+}
+
 /// Longest name of a peer: a host label (RFC 1035).
 const MAX_NAME_LEN: usize = 63;
 

