@@ -21,6 +21,8 @@ pub enum Kind {
     Refused,
     /// The network, or the peer's end of it, failed. Exit status 4.
     Network,
+    /// Whoever answers does not prove the key that was meant. Exit status 4; kw-chat has one of its own for it.
+    Unproven,
     /// A local file, directory or resource failed. Exit status 5.
     State,
     /// Standard output was closed by its reader: not an error to a person. Exit status 0.
@@ -36,7 +38,7 @@ impl Kind {
             Kind::No => 1,
             Kind::Usage => 2,
             Kind::Refused => 3,
-            Kind::Network => 4,
+            Kind::Network | Kind::Unproven => 4,
             Kind::State => 5,
         }
     }

@@ -2,7 +2,7 @@
 
 use super::{CONNECT_WITHIN, Connection, HANDSHAKE_WITHIN, KEEPALIVE, Service};
 use crate::addr::{HostPort, PeerAddr};
-use crate::error::{Error, Result, reason};
+use crate::error::{Error, Kind, Result, reason};
 use crate::frame::{frame, read_frame};
 use crate::key::KeyPair;
 use crate::noise::{I2_LEN, Initiator, Preface, Transport};
@@ -90,7 +90,12 @@ pub async fn dial(
     let keys = tokio::time::timeout(options.handshake_within, handshake(&mut socket, me, to, service, request))
         .await
         .map_err(|_| {
-            not_proven(to, service, &format!("no answer within {} s", options.handshake_within.as_secs()))
+            not_proven(
+                Kind::Network,
+                to,
+                service,
+                &format!("no answer within {} s", options.handshake_within.as_secs()),
+            )
         })??;
     Connection::new(socket, me.public(), to.key, keys, options.keepalive)
 }
@@ -146,7 +151,7 @@ async fn handshake(
 ) -> Result<Transport> {
     let preface = Preface::new(Suite::fastest());
     let (initiator, i1) = Initiator::start(me, &to.key, preface, service.name)?;
-    let lost = |why: &str| not_proven(to, service, why);
+    let lost = |why: &str| not_proven(Kind::Unproven, to, service, why);
     let first = [&preface.to_bytes()[..], &frame(&i1)?].concat();
     socket.write_all(&first).await.map_err(|cause| lost(&reason(&cause)))?;
     let i2 = read_frame(socket, I2_LEN, I2_LEN).await.map_err(|_| lost("it closed without an answer"))?;
@@ -165,8 +170,8 @@ fn unreachable(at: &HostPort, why: &str) -> Error {
     }
 }
 
-fn not_proven(to: &PeerAddr, service: Service, why: &str) -> Error {
-    Error::network(format!("handshake with {} at {} failed: {why}", to.key, to.at)).hint(format!(
+fn not_proven(kind: Kind, to: &PeerAddr, service: Service, why: &str) -> Error {
+    Error::new(kind, format!("handshake with {} at {} failed: {why}", to.key, to.at)).hint(format!(
         "does the host have that key, and does keywire's '{}' service listen on that port?",
         service.name
     ))

@@ -3,6 +3,7 @@
 use crate::conn::{Record, Service};
 use crate::error::{Error, Result};
 use crate::json::{self, Bytes};
+use crate::record::MAX_BODY_LEN;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -66,6 +67,9 @@ pub enum Envelope {
     /// A message is not saved.
     #[serde(rename = "chat-nak")]
     NotSaved(NotSaved),
+    /// This side has nothing more to say for now: all it had was said, and its messages are answered.
+    #[serde(rename = "chat-idle")]
+    Idle(Idle),
     /// A message to a key that is not paired, for those who have set `"pairing": "open"`.
     #[serde(rename = "chat-open")]
     Open(Open),
@@ -107,6 +111,11 @@ pub struct About {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NoPair {}
+
+/// Nothing but its type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Idle {}
 
 /// Consent: Noise KK, message 2.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -257,6 +266,18 @@ impl Envelope {
             true => Ok(text),
             false => Err(Error::usage(format!("an envelope of {} bytes; the most is {MAX_ENVELOPE_LEN}", text.len()))),
         }
+    }
+
+    /// The records that carry it: the type of each, and its body.
+    ///
+    /// # Errors
+    /// Those of [`Envelope::encode`].
+    pub fn records(&self) -> Result<Vec<(u8, Vec<u8>)>> {
+        let text = self.encode()?;
+        let pieces = text.chunks(MAX_BODY_LEN);
+        let last = pieces.len().saturating_sub(1);
+        let of_piece = |at| if at == last { kind::ENVELOPE } else { kind::PART };
+        Ok(pieces.enumerate().map(|(at, piece)| (of_piece(at), piece.to_vec())).collect())
     }
 
     /// Reads its JSON.

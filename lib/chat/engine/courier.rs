@@ -1,0 +1,97 @@
+//! Couriers: while the engine serves, one dials each peer for which something waits, until nothing does.
+
+use super::{Engine, Target, on_disk};
+use crate::chat::Pairing;
+use crate::error::Result;
+use crate::key::PublicKey;
+use crate::pair::Standing;
+use std::time::Duration;
+
+/// How long a courier waits after the first dial that failed; twice as long after each one more.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+
+/// The longest that it waits.
+const LONGEST_PAUSE: Duration = Duration::from_secs(120);
+
+impl Engine {
+    /// Sends couriers to all for whom something waits.
+    pub(super) async fn send_couriers(&self) -> Result<()> {
+        let chat = self.chat().clone();
+        let known = on_disk(move || {
+            let mut known = chat.peers()?;
+            known.extend(chat.pairs()?.list().iter().map(|pair| pair.key));
+            Ok(known)
+        });
+        for peer in known.await? {
+            self.send_courier(peer);
+        }
+        Ok(())
+    }
+
+    /// Sends a courier to `peer`, if none is on the way.
+    pub(super) fn send_courier(&self, peer: PublicKey) {
+        let line = self.line(peer);
+        if !line.wants_courier() {
+            return;
+        }
+        let engine = self.clone();
+        self.spawn(async move {
+            let mut changes = line.changes();
+            let carried = async {
+                let mut pause = FIRST_PAUSE;
+                // What cannot be read now is looked at again when something changes.
+                while engine.waits_for(peer).await.unwrap_or(false) {
+                    let mut status = line.status();
+                    let is_there = status.borrow_and_update().sessions > 0;
+                    let reached = is_there
+                        || engine.reach(&Target { key: peer, addresses: Vec::new(), only: false }).await.is_ok();
+                    if reached {
+                        // A connection carries what waits; what is left when it ends is carried by the next one.
+                        let _ = status.wait_for(|status| status.sessions == 0 || status.is_idle).await;
+                        if line.status().borrow().failure.is_none() {
+                            pause = FIRST_PAUSE;
+                        }
+                    }
+                    changes.mark_unchanged();
+                    tokio::select! {
+                        () = tokio::time::sleep(jittered(pause)) => pause = (pause * 2).min(LONGEST_PAUSE),
+                        // Our user has done something: that is worth a try at once.
+                        _ = changes.changed(), if !reached => pause = FIRST_PAUSE,
+                    }
+                }
+            };
+            tokio::select! {
+                () = carried => {}
+                () = engine.stopped() => {}
+            }
+            line.courier_ended();
+        });
+    }
+
+    /// Whether there is anything to say to `peer`.
+    async fn waits_for(&self, peer: PublicKey) -> Result<bool> {
+        let chat = self.chat().clone();
+        on_disk(move || {
+            let pairs = chat.pairs()?;
+            if !pairs.owed(&peer, chat.now()).is_empty() {
+                return Ok(true);
+            }
+            let may = match pairs.standing(&peer) {
+                Standing::Accepted { .. } | Standing::Open => true,
+                Standing::Blocked | Standing::DeclinedByPeer => false,
+                _ => chat.config().pairing == Pairing::Open,
+            };
+            Ok(may && chat.with(peer).count_waiting()? > 0)
+        })
+        .await
+    }
+}
+
+/// A fifth more or less, so that those who were cut off together do not all come back together.
+fn jittered(pause: Duration) -> Duration {
+    let mut random = [0; 2];
+    // Without random numbers it is the same for all, and no worse.
+    let _ = getrandom::fill(&mut random);
+    let part = f64::from(u16::from_be_bytes(random)) / f64::from(u16::MAX);
+    pause.mul_f64(0.8 + 0.4 * part)
+}

@@ -1,0 +1,320 @@
+//! One connection with a peer: both sides say what they owe, meet, and then carry messages.
+//!
+//! Whatever comes is taken in batches, as much as is there: a batch costs the disk one wait, however many messages it has,
+//! and while it is written the next one gathers. An acknowledgement leaves only when what it acknowledges is on the disk.
+
+mod messages;
+mod pairing;
+
+use super::line::{Line, Progress};
+use super::{Delivery, Engine, Event, on_disk};
+use crate::chat::{Conversation, Incoming};
+use crate::conn::{Batch, Connection, Reason, Receiver, Sender};
+use crate::error::{Error, Kind, Result};
+use crate::key::PublicKey;
+use crate::pair::Standing;
+use crate::proto::chat::{Assembly, Envelope, Hello, Idle, MessageId, NoPair, NotSaved};
+use crate::ratchet::Step;
+use std::net::IpAddr;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Messages that are stored at once.
+const BATCH: usize = 256;
+
+/// Envelopes that a key which is not paired may send on one connection: an invite, an answer, and some to spare.
+const STRANGERS_ENVELOPES: usize = 64;
+
+/// How long the other side has to end its direction after we have ended ours.
+const END_WITHIN: Duration = Duration::from_secs(2);
+
+/// Carries what is to be said on `connection` until one side ends it.
+pub(super) async fn run(engine: &Engine, line: &Line, id: u64, connection: Connection) -> Result<()> {
+    let (peer, source) = (connection.peer(), connection.remote().ip());
+    let binding = *connection.channel_binding();
+    let (sender, mut receiver) = connection.split();
+    let mut session = Session {
+        engine,
+        line,
+        id,
+        peer,
+        source,
+        binding,
+        conversation: engine.chat().with(peer),
+        sender,
+        is_paired: false,
+        step: None,
+        has_met: false,
+        since_step: 0,
+        said: Vec::new(),
+        leaving: Vec::new(),
+        leaving_words: Vec::new(),
+        rejected: Vec::new(),
+        resting: None,
+        is_drained: false,
+        has_said_idle: false,
+        peer_is_idle: false,
+        envelopes: 0,
+        last_use: Instant::now(),
+    };
+    let ended = session.carry(&mut receiver).await;
+    let Session { sender, .. } = session;
+    match ended {
+        Ok(()) => {
+            sender.close().await?;
+            receiver.drain(END_WITHIN).await;
+            Ok(())
+        }
+        Err(error) => {
+            if let Some(why) = told_to_peer(&error) {
+                // The error that led here is the one to report.
+                let _ = sender.fail(why, &error.to_string()).await;
+                receiver.drain(END_WITHIN).await;
+            }
+            Err(error)
+        }
+    }
+}
+
+/// What the peer hears of an error that ends the session.
+fn told_to_peer(error: &Error) -> Option<Reason> {
+    match error.kind() {
+        Kind::State => Some(Reason::Unavailable),
+        Kind::Network if error.to_string().starts_with("protocol error") => Some(Reason::BadRequest),
+        _ => None,
+    }
+}
+
+struct Session<'a> {
+    engine: &'a Engine,
+    line: &'a Line,
+    id: u64,
+    peer: PublicKey,
+    source: IpAddr,
+    binding: [u8; 64],
+    conversation: Conversation,
+    sender: Sender,
+    /// Whether there are keys for this peer, as far as was seen last.
+    is_paired: bool,
+    /// Our hello, until the peer's has come.
+    step: Option<Step>,
+    has_met: bool,
+    /// Messages in either direction since then.
+    since_step: usize,
+    /// What was owed and has been said on this connection.
+    said: Vec<Envelope>,
+    /// Messages that are sealed into the sender and have not left.
+    leaving: Vec<MessageId>,
+    /// Words of pairing that are sealed into the sender and have not left.
+    leaving_words: Vec<Envelope>,
+    /// Messages that the peer could not open; they are sealed anew in the next epoch.
+    rejected: Vec<NotSaved>,
+    /// Until when the peer has no room.
+    resting: Option<Instant>,
+    /// Whether nothing waited when that was looked at last, and nothing has changed since.
+    is_drained: bool,
+    has_said_idle: bool,
+    peer_is_idle: bool,
+    envelopes: usize,
+    last_use: Instant,
+}
+
+impl Session<'_> {
+    /// Until one side ends in good order, or our user wants no connection with the peer.
+    async fn carry(&mut self, receiver: &mut Receiver) -> Result<()> {
+        let mut changes = self.line.changes();
+        let mut stopped = std::pin::pin!(self.engine.stopped());
+        let (mut batch, mut assembly) = (Batch::default(), Assembly::default());
+        self.look().await?;
+        loop {
+            let idle_until = self.last_use + self.engine.0.options.idle;
+            tokio::select! {
+                there = receiver.recv_batch(&mut batch) => {
+                    if !there? {
+                        return Ok(());
+                    }
+                    self.last_use = Instant::now();
+                    let mut envelopes = Vec::new();
+                    for record in batch.records() {
+                        envelopes.extend(assembly.take(&record)?);
+                    }
+                    self.take(envelopes).await?;
+                }
+                changed = changes.changed() => {
+                    if changed.is_err() {
+                        return Ok(());
+                    }
+                    if self.standing().await? == Standing::Blocked {
+                        return Ok(());
+                    }
+                    self.look().await?;
+                }
+                driven = self.sender.drive() => driven?,
+                () = rest(self.resting) => {
+                    self.resting = None;
+                    self.deliver().await?;
+                }
+                () = tokio::time::sleep_until(idle_until) => return Ok(()),
+                () = &mut stopped => return Ok(()),
+            }
+            if self.sender.pending() == 0 {
+                for id in std::mem::take(&mut self.leaving) {
+                    self.line.progress(&id, &Progress::Sent);
+                }
+                self.owed_has_left().await?;
+            }
+        }
+    }
+
+    /// Looks at what is on disk, and says what there is to say.
+    async fn look(&mut self) -> Result<()> {
+        self.is_drained = false;
+        let standing = self.standing().await?;
+        if self.is_paired && !matches!(standing, Standing::Accepted { .. }) {
+            (self.is_paired, self.has_met, self.step) = (false, false, None);
+            self.say(&Envelope::NoPair(NoPair {}))?;
+        }
+        self.say_owed().await?;
+        self.say_hello().await?;
+        self.deliver().await
+    }
+
+    /// Says where we stand, once there are keys.
+    async fn say_hello(&mut self) -> Result<()> {
+        if self.step.is_some() || self.has_met {
+            return Ok(());
+        }
+        let (conversation, binding) = (self.conversation.clone(), self.binding);
+        let must_step = !self.rejected.is_empty();
+        self.step = self.on_disk(move || conversation.hello(&binding, must_step)).await?;
+        self.is_paired = self.step.is_some();
+        if let Some(hello) = self.step.as_ref().map(|step| step.hello().clone()) {
+            self.say(&Envelope::Hello(hello))?;
+        }
+        Ok(())
+    }
+
+    /// Says it again, for a new epoch.
+    async fn step(&mut self) -> Result<()> {
+        self.has_met = false;
+        self.say_hello().await
+    }
+
+    /// Says that there is nothing more to say, once it is so.
+    fn say_idle(&mut self) -> Result<()> {
+        let flies = self.line.in_flight(self.id).is_some_and(|flying| !flying.is_empty());
+        let is_done = self.step.is_none() && self.rejected.is_empty() && !flies;
+        if is_done && !self.has_said_idle {
+            self.say(&Envelope::Idle(Idle {}))?;
+            self.has_said_idle = true;
+        }
+        self.line.is_idle(is_done && self.peer_is_idle);
+        Ok(())
+    }
+
+    async fn standing(&mut self) -> Result<Standing> {
+        let (engine, peer) = (self.engine.clone(), self.peer);
+        self.on_disk(move || Ok(engine.chat().pairs()?.standing(&peer))).await
+    }
+
+    fn say(&mut self, envelope: &Envelope) -> Result<()> {
+        self.last_use = Instant::now();
+        self.has_said_idle = false;
+        for (kind, body) in envelope.records()? {
+            self.sender.push(kind, &[&body])?;
+        }
+        Ok(())
+    }
+
+    /// Takes what came, in order.
+    async fn take(&mut self, envelopes: Vec<Envelope>) -> Result<()> {
+        self.envelopes += envelopes.len();
+        if !self.is_paired && self.envelopes > STRANGERS_ENVELOPES && !self.is_open().await? {
+            return Err(Error::protocol("too much from a key that is not paired"));
+        }
+        let (mut messages, mut saved, mut open_saved) = (Vec::new(), Vec::new(), Vec::new());
+        let mut envelopes = envelopes.into_iter().peekable();
+        while let Some(envelope) = envelopes.next() {
+            if !matches!(envelope, Envelope::Idle(_)) {
+                self.peer_is_idle = false;
+            }
+            match envelope {
+                Envelope::Message(message) => messages.push(Incoming::Sealed(message)),
+                Envelope::Open(open) => messages.push(Incoming::Open(open)),
+                Envelope::Saved(one) => saved.push(one),
+                Envelope::OpenSaved(one) => open_saved.push(one),
+                Envelope::NotSaved(nak) => self.not_saved(nak).await?,
+                Envelope::Hello(hello) => self.meet(hello).await?,
+                Envelope::Idle(_) => self.peer_is_idle = true,
+                pairing => self.pairing(pairing).await?,
+            }
+            // What is alike and stands in a row goes to the disk at once.
+            let goes_on = |is: fn(&Envelope) -> bool, next: Option<&Envelope>| next.is_some_and(is);
+            let next = envelopes.peek();
+            let is_message = |one: &Envelope| matches!(one, Envelope::Message(_) | Envelope::Open(_));
+            if !messages.is_empty() && (messages.len() >= BATCH || !goes_on(is_message, next)) {
+                self.receive(std::mem::take(&mut messages)).await?;
+            }
+        }
+        self.saved(saved, open_saved).await?;
+        self.deliver().await
+    }
+
+    /// The peer's half of a meeting.
+    async fn meet(&mut self, theirs: Hello) -> Result<()> {
+        if self.step.is_none() {
+            self.has_met = false;
+            self.say_hello().await?;
+        }
+        let Some(step) = self.step.take() else { return self.no_pair().await };
+        let (conversation, binding) = (self.conversation.clone(), self.binding);
+        let name = self.engine.name(&self.peer);
+        let met = self.on_disk(move || conversation.meet(step, &theirs, &binding)).await?;
+        if met.we_went_back {
+            self.notice(format!(
+                "our keys with {name} are older than it has seen them: a backup was restored, or another machine uses the \
+                 same state; new keys were agreed"
+            ));
+        }
+        if met.peer_went_back {
+            self.notice(format!(
+                "{name} uses older keys than before: it restored a backup, or two machines use its state; new keys were agreed"
+            ));
+        }
+        (self.has_met, self.since_step, self.is_drained) = (true, 0, false);
+        self.line.take_over(self.id);
+        for nak in std::mem::take(&mut self.rejected) {
+            let conversation = self.conversation.clone();
+            let id = nak.id.clone();
+            if !self.on_disk(move || conversation.seal_anew(&nak)).await? {
+                let why = format!("{name} cannot open the message {id}");
+                self.line.progress(&id, &Progress::Failed(Delivery::Unproven(why.clone())));
+                self.notice(why);
+            }
+        }
+        self.deliver().await
+    }
+
+    fn notice(&self, text: String) {
+        self.engine.tell(Event::Notice(text));
+    }
+
+    /// Does `work` where it holds up nobody; meanwhile what was said goes on to leave.
+    async fn on_disk<T: Send + 'static>(&mut self, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+        let mut work = std::pin::pin!(on_disk(work));
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut work => return done,
+                driven = self.sender.drive() => driven?,
+            }
+        }
+    }
+}
+
+async fn rest(until: Option<Instant>) {
+    match until {
+        Some(until) => tokio::time::sleep_until(until).await,
+        None => std::future::pending().await,
+    }
+}

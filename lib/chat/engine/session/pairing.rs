@@ -1,0 +1,141 @@
+//! The words of pairing on a connection.
+
+use super::Session;
+use crate::chat::engine::{Delivery, Event};
+use crate::chat::{Conversation, Pairing};
+use crate::error::{Error, Result};
+use crate::pair::{Heard, Ourselves, Pairs, Standing};
+use crate::proto::chat::{About, Envelope, NoPair};
+use std::time::SystemTime;
+
+impl Session<'_> {
+    /// What pairing owes the peer, each once on this connection.
+    pub(super) async fn say_owed(&mut self) -> Result<()> {
+        let (engine, peer) = (self.engine.clone(), self.peer);
+        let owed = self.on_disk(move || Ok(engine.chat().pairs()?.owed(&peer, engine.chat().now()))).await?;
+        for envelope in owed {
+            if self.said.contains(&envelope) {
+                continue;
+            }
+            self.say(&envelope)?;
+            self.said.push(envelope.clone());
+            self.leaving_words.push(envelope);
+        }
+        Ok(())
+    }
+
+    /// Words that were owed are under way.
+    pub(super) async fn owed_has_left(&mut self) -> Result<()> {
+        let words = std::mem::take(&mut self.leaving_words);
+        if words.is_empty() {
+            return Ok(());
+        }
+        let peer = self.peer;
+        self.change_pairs(move |pairs, _, _, _| {
+            for word in &words {
+                pairs.said(&peer, word);
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// A word of pairing from the peer.
+    pub(super) async fn pairing(&mut self, envelope: Envelope) -> Result<()> {
+        let (peer, source) = (self.peer, self.source);
+        if let Envelope::Invite(invite) = &envelope {
+            let received = Envelope::Received(About { id: invite.id });
+            self.say(&received)?;
+        }
+        let is_confirm = matches!(envelope, Envelope::Confirm(_));
+        let (heard, standing) = self
+            .change_pairs(move |pairs, us, conversation, now| {
+                let heard = match &envelope {
+                    Envelope::Invite(invite) => pairs.on_invite(us, peer, source, invite, now)?,
+                    Envelope::Received(about) => pairs.on_received(&peer, about),
+                    Envelope::Ack(ack) => pairs.on_ack(us, &peer, ack, now)?,
+                    Envelope::Confirm(confirm) => conversation.keys(|ratchet| match ratchet {
+                        Some(ratchet) => pairs.on_confirm(&peer, confirm, ratchet),
+                        None => Heard::Nothing,
+                    })?,
+                    Envelope::Decline(about) => pairs.on_decline(&peer, about, now),
+                    Envelope::NoPair(_) => pairs.on_none(&peer, now),
+                    _ => return Err(Error::protocol("an envelope out of place")),
+                };
+                Ok(match heard {
+                    // The keys are on the disk before anything says that there are any.
+                    Heard::Paired(ratchet) => {
+                        conversation.begin(*ratchet)?;
+                        (Some(Change::Paired), pairs.standing(&peer))
+                    }
+                    Heard::Ended => {
+                        conversation.end()?;
+                        (Some(Change::Ended), pairs.standing(&peer))
+                    }
+                    Heard::Declined => (Some(Change::Declined), pairs.standing(&peer)),
+                    Heard::Pending | Heard::Confirmed | Heard::Delivered => {
+                        (Some(Change::Other), pairs.standing(&peer))
+                    }
+                    Heard::Nothing => (None, pairs.standing(&peer)),
+                })
+            })
+            .await?;
+        if is_confirm && !matches!(standing, Standing::Accepted { .. } | Standing::Invited | Standing::Pending) {
+            self.no_pair().await?;
+        }
+        let Some(change) = heard else { return self.look().await };
+        match change {
+            Change::Declined => self.line.fail_all(&Delivery::Refused("it has declined your invite".to_owned())),
+            Change::Ended => self.line.fail_all(&Delivery::Unpaired(standing)),
+            Change::Paired => {
+                // What was met was met under the keys before.
+                self.step = None;
+                self.has_met = false;
+            }
+            Change::Other => {}
+        }
+        self.engine.tell(Event::Pair { peer, standing });
+        self.line.changed();
+        self.look().await
+    }
+
+    /// Tells the peer that there is no pair, if there is none and none is in the making.
+    pub(super) async fn no_pair(&mut self) -> Result<()> {
+        match self.standing().await? {
+            Standing::Accepted { .. } if self.is_paired => {
+                Err(Error::protocol("an open message from a key that is paired"))
+            }
+            Standing::Accepted { .. } => Ok(()),
+            _ => self.say(&Envelope::NoPair(NoPair {})),
+        }
+    }
+
+    /// Whether open messages are taken from this peer.
+    pub(super) async fn is_open(&mut self) -> Result<bool> {
+        Ok(match self.standing().await? {
+            Standing::Accepted { .. } | Standing::Blocked => false,
+            Standing::Open => true,
+            _ => self.engine.chat().config().pairing == Pairing::Open,
+        })
+    }
+
+    /// Changes the pairs; `change` gets ourselves, the conversation and the time with them.
+    pub(super) async fn change_pairs<T: Send + 'static>(
+        &mut self,
+        change: impl FnOnce(&mut Pairs, Ourselves<'_>, &Conversation, SystemTime) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (chat, conversation) = (self.engine.chat().clone(), self.conversation.clone());
+        self.on_disk(move || {
+            Pairs::update(chat.store(), |pairs| change(pairs, chat.ourselves(), &conversation, chat.now()))
+        })
+        .await
+    }
+}
+
+/// What a word of pairing has changed.
+enum Change {
+    Paired,
+    Ended,
+    Declined,
+    Other,
+}
