@@ -33,7 +33,12 @@ impl Engine {
     ) -> Result<Vec<(MessageId, Delivery)>> {
         let started = Instant::now();
         let ids: Vec<MessageId> = drafts.iter().map(|draft| draft.head.id.clone()).collect();
-        let standing = self.standing(to.key).await?;
+        let mut standing = self.standing(to.key).await?;
+        if standing == Standing::Invited && !patience.is_zero() {
+            // Its answer may wait there. Whatever comes of the visit is seen in the standing.
+            let _ = self.visit(to, patience).await;
+            standing = self.standing(to.key).await?;
+        }
         let open = match self.way(standing) {
             Ok(open) => open,
             Err(delivery) => return Ok(ids.into_iter().map(|id| (id, delivery.clone())).collect()),
