@@ -3,6 +3,7 @@
 use crate::addr::HostPort;
 use crate::error::Result;
 use crate::store::{Privacy, State, Store, Version};
+use crate::trust::MAX_ADDRESSES;
 use serde::{Deserialize, Serialize};
 
 /// The name of the settings in the state directory.
@@ -36,6 +37,16 @@ pub enum Pairing {
 
 impl State for Config {
     const PRIVACY: Privacy = Privacy::Plain;
+
+    fn check(&self) -> std::result::Result<(), String> {
+        if self.retention_days == Some(0) {
+            return Err("\"retention_days\" is 0, which would keep nothing: leave it out to keep everything".to_owned());
+        }
+        if self.addresses.len() > MAX_ADDRESSES {
+            return Err(format!("it has {} addresses; the most is {MAX_ADDRESSES}", self.addresses.len()));
+        }
+        Ok(())
+    }
 }
 
 impl Config {
@@ -45,5 +56,46 @@ impl Config {
     /// Those of [`Store::read`].
     pub fn load(store: &Store) -> Result<Self> {
         Ok(store.read(CONFIG)?.unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json;
+
+    fn checked(text: &str) -> std::result::Result<Config, String> {
+        let config: Config = json::parse(text.as_bytes(), text.len())?;
+        config.check().map(|()| config)
+    }
+
+    #[test]
+    fn settings_that_are_not_made_are_the_safe_ones() {
+        assert_eq!(checked(r#"{"version": 1}"#).unwrap(), Config::default());
+        assert_eq!(Config::default().pairing, Pairing::Required);
+        let open =
+            checked(r#"{"version": 1, "pairing": "open", "retention_days": 1, "addresses": ["host:1"]}"#).unwrap();
+        assert_eq!((open.pairing, open.retention_days, open.addresses.len()), (Pairing::Open, Some(1), 1));
+    }
+
+    #[test]
+    fn a_setting_that_makes_no_sense_is_refused_with_its_reason() {
+        let addresses = |count: usize| json::line(&vec!["host:1"; count]).unwrap();
+        assert!(checked(&format!(r#"{{"addresses": {}}}"#, addresses(16))).is_ok());
+        for (text, why) in [
+            (format!(r#"{{"addresses": {}}}"#, addresses(17)), "the most is 16"),
+            (r#"{"addresses": ["no host"]}"#.to_owned(), "not an address"),
+            (r#"{"addresses": ["host:65536"]}"#.to_owned(), "not an address"),
+            (r#"{"retention_days": 0}"#.to_owned(), "keep nothing"),
+            (r#"{"retention_days": -1}"#.to_owned(), "invalid value"),
+            (r#"{"retention_days": "30"}"#.to_owned(), "invalid type"),
+            (r#"{"pairing": "Open"}"#.to_owned(), "unknown variant"),
+            (r#"{"pairing": "none"}"#.to_owned(), "unknown variant"),
+            (r#"{"parings": "open"}"#.to_owned(), "unknown field"),
+            (r#"{"version": 2}"#.to_owned(), "version 2 is not known"),
+        ] {
+            let said = checked(&text).map(|_| String::new()).unwrap_err();
+            assert!(said.contains(why), "{text}: {said}");
+        }
     }
 }

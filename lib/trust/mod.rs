@@ -2,9 +2,11 @@
 
 mod allow;
 mod peers;
+mod time;
 
 pub use allow::{ALLOW, Allowlist, Expiry, Grant, Right, Rule, check_command, check_root};
-pub use peers::{PEERS, Peer, Peers};
+pub use peers::{MAX_ADDRESSES, PEERS, Peer, Peers};
+pub use time::Time;
 
 use crate::error::{Error, Result};
 use crate::key::PublicKey;

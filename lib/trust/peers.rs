@@ -13,7 +13,7 @@ use std::time::SystemTime;
 pub const PEERS: &str = "peers.json";
 
 /// Most addresses of one peer: all are shown on one line, and a dialer tries no more.
-const MAX_ADDRESSES: usize = 16;
+pub const MAX_ADDRESSES: usize = 16;
 
 /// Longest note, in bytes: a word about a peer, not a file.
 const MAX_NOTE_LEN: usize = 1000;
