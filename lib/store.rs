@@ -84,18 +84,50 @@ impl Store {
                 .ok_or_else(|| Error::state("no home directory").hint("set KEYWIRE_HOME to a directory of yours"))?
                 .join(".keywire"),
         };
-        match DirBuilder::new().mode(0o700).create(&dir) {
-            Ok(()) => sync_parent(&dir)?,
+        let store = Store { dir };
+        store.make()?;
+        Ok(store)
+    }
+
+    /// The directory `name` in this one; made with mode 0700 if it is not there.
+    ///
+    /// # Errors
+    /// As [`Store::home`].
+    pub fn below(&self, name: &str) -> Result<Self> {
+        let store = Store { dir: self.path(name) };
+        store.make()?;
+        Ok(store)
+    }
+
+    /// The directory `name` in this one, if it is there.
+    ///
+    /// # Errors
+    /// As [`Store::home`].
+    pub fn look_below(&self, name: &str) -> Result<Option<Self>> {
+        let store = Store { dir: self.path(name) };
+        match std::fs::symlink_metadata(&store.dir) {
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
+            _ => store.inspect().map(|()| Some(store)),
+        }
+    }
+
+    fn make(&self) -> Result<()> {
+        match DirBuilder::new().mode(0o700).create(&self.dir) {
+            Ok(()) => sync_parent(&self.dir)?,
             Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(cause) => return Err(Error::file("create", &dir, &cause)),
+            Err(cause) => return Err(Error::file("create", &self.dir, &cause)),
         }
-        let found = std::fs::symlink_metadata(&dir).map_err(|cause| Error::file("look at", &dir, &cause))?;
+        self.inspect()
+    }
+
+    /// Refuses a directory that is not ours alone.
+    fn inspect(&self) -> Result<()> {
+        let found = std::fs::symlink_metadata(&self.dir).map_err(|cause| Error::file("look at", &self.dir, &cause))?;
         if !found.is_dir() {
-            return Err(Error::state(format!("{} is not a directory of its own", dir.display()))
-                .hint("a symbolic link is not followed there: set KEYWIRE_HOME to the directory itself"));
+            return Err(Error::state(format!("{} is not a directory of its own", self.dir.display()))
+                .hint("a symbolic link is not followed there: put the directory itself in its place"));
         }
-        owned(&dir, &found, 0o022)?;
-        Ok(Store { dir })
+        owned(&self.dir, &found, 0o022)
     }
 
     /// The directory `dir` as it is, for a state file that the user keeps elsewhere.

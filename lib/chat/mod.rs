@@ -5,17 +5,22 @@
 
 mod config;
 mod conversation;
+mod cursors;
 mod engine;
+#[cfg(test)]
+mod tests;
 
 pub use config::{CONFIG, Config, Pairing};
 pub use conversation::{Conversation, Draft, Entry, Incoming, Queued, Side, Stage};
+pub use cursors::{CURSORS, Cursors};
 pub use engine::{Delivery, Engine, Event, Options, Target};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::key::{KeyPair, PublicKey};
 use crate::pair::{Ourselves, Pairs};
 use crate::seal::StorageKey;
 use crate::store::Store;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -92,11 +97,18 @@ impl Chat {
         Conversation::new(self.clone(), peer)
     }
 
-    /// Everybody with whom there is a conversation on disk.
+    /// Everybody with whom there is a conversation on disk, in the order of the keys' text.
     ///
     /// # Errors
     /// The directory cannot be read.
     pub fn peers(&self) -> Result<Vec<PublicKey>> {
-        Ok(Vec::new())
+        let Some(dir) = self.0.store.look_below(CHAT_DIR)? else { return Ok(Vec::new()) };
+        let path = dir.path("");
+        let failed = |cause| Error::file("read", &path, &cause);
+        let mut names = BTreeSet::new();
+        for entry in std::fs::read_dir(&path).map_err(failed)? {
+            names.insert(entry.map_err(failed)?.file_name());
+        }
+        Ok(names.iter().filter_map(|name| name.to_str()?.parse().ok()).collect())
     }
 }

@@ -3,13 +3,17 @@
 //! A record is written under the directory's lock with one write, and synced before it counts. What a process that died left
 //! of a line is cut off by the next one that writes. See keywire-files(5).
 
+mod lines;
+
+pub use lines::{Backwards, Forwards, Lines};
+
 use crate::error::{Error, Result};
 use crate::json;
 use crate::store::{Store, cannot_open, nofollow, owned, sync_parent};
 use serde::Serialize;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::{self, Write};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// How far back the beginning of an incomplete last line is looked for at a time.
@@ -49,49 +53,122 @@ impl Log {
         let _lock = self.store.lock()?;
         let path = self.path();
         let failed = |cause: io::Error| Error::file("write", &path, &cause);
-        let mut file = self.open(&path)?;
-        let mut length = file.metadata().map_err(failed)?.len();
+        let length = self.open(&path)?.metadata().map_err(failed)?.len();
         if length > self.most {
             std::fs::rename(&path, self.store.path(&format!("{}.old", self.name))).map_err(failed)?;
-            (file, length) = (self.open(&path)?, 0);
         }
-        let whole = end_of_last_line(&mut file, length).map_err(failed)?;
+        let mut writer = self.writer()?;
+        writer.add(&text)?;
+        writer.sync()?;
+        Ok(writer.cut_off())
+    }
+
+    /// Takes the log for adding to it, and cuts off an incomplete last line. The lock of the directory must be held for as
+    /// long as the writer is.
+    ///
+    /// # Errors
+    /// As [`Log::append`].
+    pub(crate) fn writer(&self) -> Result<Writer> {
+        let path = self.path();
+        let file = self.open(&path)?;
+        let failed = |cause: io::Error| Error::file("write", &path, &cause);
+        let length = file.metadata().map_err(failed)?.len();
+        let whole = end_of_last_line(&file, length).map_err(failed)?;
         if whole < length {
             file.set_len(whole).map_err(failed)?;
         }
-        let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_data());
-        if let Err(cause) = written {
-            // What cannot be taken back now is cut off by the next record.
-            let _ = file.set_len(whole);
-            return Err(failed(cause));
+        Ok(Writer { file, path, whole, synced: whole, cut_off: length - whole })
+    }
+
+    /// The complete lines that the log has now; `None` if there is no log. It needs no lock.
+    ///
+    /// # Errors
+    /// A file that is a symbolic link, somebody else's or writable by others, or that cannot be read.
+    pub fn lines(&self) -> Result<Option<Lines>> {
+        let path = self.path();
+        match OpenOptions::new().read(true).custom_flags(nofollow()).open(&path) {
+            Ok(file) => Lines::new(checked(file, &path)?, path).map(Some),
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(cause) => Err(cannot_open(&path, &cause)),
         }
-        if whole == 0 {
-            sync_parent(&path)?;
-        }
-        Ok(length - whole)
     }
 
     fn open(&self, path: &Path) -> Result<File> {
         let file =
             OpenOptions::new().read(true).append(true).create(true).mode(0o600).custom_flags(nofollow()).open(path);
-        let file = file.map_err(|cause| cannot_open(path, &cause))?;
-        let found = file.metadata().map_err(|cause| Error::file("look at", path, &cause))?;
-        if !found.is_file() {
-            return Err(Error::state(format!("{} is not a regular file", path.display())));
+        checked(file.map_err(|cause| cannot_open(path, &cause))?, path)
+    }
+}
+
+/// Refuses what is no log of ours.
+fn checked(file: File, path: &Path) -> Result<File> {
+    let found = file.metadata().map_err(|cause| Error::file("look at", path, &cause))?;
+    if !found.is_file() {
+        return Err(Error::state(format!("{} is not a regular file", path.display())));
+    }
+    owned(path, &found, 0o022)?;
+    Ok(file)
+}
+
+/// A log that is being added to, under the lock of its directory.
+pub(crate) struct Writer {
+    file: File,
+    path: PathBuf,
+    whole: u64,
+    synced: u64,
+    cut_off: u64,
+}
+
+impl Writer {
+    /// How many bytes of an incomplete last line were cut off when it was taken.
+    pub(crate) fn cut_off(&self) -> u64 {
+        self.cut_off
+    }
+
+    /// Adds `text`, which is whole lines, with one write.
+    ///
+    /// # Errors
+    /// A full disk, among others; the log is as it was then.
+    pub(crate) fn add(&mut self, text: &str) -> Result<()> {
+        if let Err(cause) = self.file.write_all(text.as_bytes()) {
+            self.take_back(self.whole);
+            return Err(Error::file("write", &self.path, &cause));
         }
-        owned(path, &found, 0o022)?;
-        Ok(file)
+        self.whole += u64::try_from(text.len()).unwrap_or(0);
+        Ok(())
+    }
+
+    /// Makes what was added survive a loss of power.
+    ///
+    /// # Errors
+    /// It cannot be synced; the log is then as it was when it last was, or was taken.
+    pub(crate) fn sync(&mut self) -> Result<()> {
+        if let Err(cause) = self.file.sync_data() {
+            self.take_back(self.synced);
+            return Err(Error::file("write", &self.path, &cause));
+        }
+        if self.synced == 0 {
+            sync_parent(&self.path)?;
+        }
+        self.synced = self.whole;
+        Ok(())
+    }
+
+    /// Takes back what stands behind the first `length` bytes. What cannot be taken back now is cut off or read by the next
+    /// writer.
+    pub(crate) fn take_back(&mut self, length: u64) {
+        let _ = self.file.set_len(length);
+        self.whole = length;
+        self.synced = self.synced.min(length);
     }
 }
 
 /// Where the last complete line of a file of `length` bytes ends.
-fn end_of_last_line(file: &mut File, length: u64) -> io::Result<u64> {
+fn end_of_last_line(file: &File, length: u64) -> io::Result<u64> {
     let mut end = length;
     while end > 0 {
         let start = end.saturating_sub(LOOK_BACK);
-        file.seek(SeekFrom::Start(start))?;
-        let mut piece = Vec::new();
-        file.take(end - start).read_to_end(&mut piece)?;
+        let piece = read(file, start, end - start)?;
         if let Some(at) = piece.iter().rposition(|byte| *byte == b'\n') {
             return Ok(start + u64::try_from(at).unwrap_or(0) + 1);
         }
@@ -100,15 +177,22 @@ fn end_of_last_line(file: &mut File, length: u64) -> io::Result<u64> {
     Ok(0)
 }
 
+/// Reads `count` bytes at `place`.
+fn read(file: &File, place: u64, count: u64) -> io::Result<Vec<u8>> {
+    let mut piece = vec![0; usize::try_from(count).unwrap_or(0)];
+    file.read_exact_at(&mut piece, place)?;
+    Ok(piece)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::sync::atomic::{AtomicU32, Ordering};
 
-    struct Dir(PathBuf);
+    pub(super) struct Dir(PathBuf);
 
     impl Dir {
-        fn new() -> Self {
+        pub(super) fn new() -> Self {
             static COUNT: AtomicU32 = AtomicU32::new(0);
             let count = COUNT.fetch_add(1, Ordering::Relaxed);
             let dir = std::env::temp_dir().join(format!("keywire-log-{}-{count}", std::process::id()));
@@ -116,7 +200,7 @@ mod tests {
             Dir(dir)
         }
 
-        fn log(&self, most: u64) -> Log {
+        pub(super) fn log(&self, most: u64) -> Log {
             Log::new(Store::at(&self.0), "a.jsonl", most)
         }
 
