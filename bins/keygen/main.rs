@@ -1,15 +1,14 @@
 //! kw-keygen: makes, shows, checks and protects a key pair. See kw-keygen(1).
 
 mod args;
-mod fingerprint;
 mod picture;
 mod protect;
-mod qr;
 mod show;
 
 use args::{Check, Command, Fingerprint, Keygen, New, Passphrase};
 use keywire::cli;
 use keywire::error::{Error, Result};
+use keywire::fingerprint;
 use keywire::identity::IdentityFile;
 use keywire::json::{self, json};
 use keywire::key::{KeyPair, PublicKey};
@@ -80,13 +79,10 @@ fn fingerprint(options: &Fingerprint) -> Result<()> {
             return Err(Error::usage("both are the same key").hint("a pair is your own key and the peer's"));
         }
     }
-    let digits = fingerprint::digits(&keys);
     if options.json {
-        return print_json(&json!({ "keys": keys, "fingerprint": digits.join(" ") }));
+        return print_json(&json!({ "keys": keys, "fingerprint": fingerprint::digits(&keys).join(" ") }));
     }
-    let lines: Vec<String> =
-        digits.chunks(fingerprint::GROUPS_IN_A_LINE).map(|groups| groups.join(" ") + "\n").collect();
-    cli::print(&lines.concat())
+    cli::print(&fingerprint::lines(&keys))
 }
 
 /// What is in an identity file, as JSON.

@@ -5,7 +5,6 @@
 mod args;
 mod audit;
 mod door;
-mod unit;
 
 use args::Args;
 use door::Door;
@@ -15,11 +14,27 @@ use keywire::conn::{Limits, ListenOptions, Listener};
 use keywire::error::{Error, Result};
 use keywire::host::{self, Account};
 use keywire::proto::pty::PTY;
+use keywire::unit::Service;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 const NAME: &str = "kw-ptyd";
+
+const SERVICE: Service = Service {
+    name: NAME,
+    description: "keywire host: shell, commands and files for the keys on the allowlist",
+    page: "kw-ptyd(8)",
+    settings: "\
+# The host ends first and tells its sessions; what they leave is ended after that.
+KillMode=mixed
+TimeoutStopSec=15
+# A session that takes all memory takes nobody with it.
+OOMPolicy=continue
+
+# Sessions inherit what follows. With it nothing in a session becomes another user: sudo and su do not work. Where they
+# must, take out NoNewPrivileges and the lines below it, each of which implies it.",
+};
 
 fn main() -> ExitCode {
     cli::main(NAME, run)
@@ -27,7 +42,7 @@ fn main() -> ExitCode {
 
 fn run(args: Args) -> Result<ExitCode> {
     if args.print_unit {
-        cli::print(&unit::unit(std::env::args().skip(1))?)?;
+        cli::print(&SERVICE.unit(std::env::args().skip(1))?)?;
         return Ok(ExitCode::SUCCESS);
     }
     if let Some(server) = args.sftp()? {

@@ -1,33 +1,51 @@
-//! `kw-ptyd --print-unit`: a unit file for systemd's user manager that starts this program as it was called.
+//! `--print-unit`: a unit file for systemd's user manager that starts a program as it was called.
 
-use keywire::error::{Error, Result, reason};
+use crate::error::{Error, Result, reason};
 use std::path::{Path, PathBuf};
 
-/// The unit file for the command line `args`, which names `--print-unit` among others.
-pub(crate) fn unit(args: impl Iterator<Item = String>) -> Result<String> {
-    let program = std::env::current_exe()
-        .map_err(|cause| Error::state(format!("cannot tell where this program lies: {}", reason(&cause))))?;
-    let mut words = vec![quoted(&text(&program)?)];
-    for arg in with_whole_paths(args.filter(|arg| arg != "--print-unit"))? {
-        words.push(quoted(&arg));
-    }
-    let home = match std::env::var_os("KEYWIRE_HOME").filter(|home| !home.is_empty()) {
-        Some(home) => {
-            let home = text(&whole(Path::new(&home))?)?;
-            format!("Environment={}\n", quoted_without_variables(&format!("KEYWIRE_HOME={home}")))
+/// A program that can be a service.
+#[derive(Clone, Copy, Debug)]
+pub struct Service {
+    /// Its name, and that of the unit.
+    pub name: &'static str,
+    /// What it does, in a few words.
+    pub description: &'static str,
+    /// Its page, as `kw-ptyd(8)`.
+    pub page: &'static str,
+    /// What stands in the section `[Service]` below what every program has, whole lines.
+    pub settings: &'static str,
+}
+
+impl Service {
+    /// The unit file for the command line `args`, which names `--print-unit` among others.
+    ///
+    /// # Errors
+    /// This program, or a file in `args`, has a name that is not UTF-8.
+    pub fn unit(&self, args: impl Iterator<Item = String>) -> Result<String> {
+        let program = std::env::current_exe()
+            .map_err(|cause| Error::state(format!("cannot tell where this program lies: {}", reason(&cause))))?;
+        let mut words = vec![quoted(&text(&program)?)];
+        for arg in with_whole_paths(args.filter(|arg| arg != "--print-unit"))? {
+            words.push(quoted(&arg));
         }
-        None => String::new(),
-    };
-    Ok(format!(
-        "\
-# To be kept as ~/.config/systemd/user/kw-ptyd.service, then:
+        let home = match std::env::var_os("KEYWIRE_HOME").filter(|home| !home.is_empty()) {
+            Some(home) => {
+                let home = text(&whole(Path::new(&home))?)?;
+                format!("Environment={}\n", quoted_without_variables(&format!("KEYWIRE_HOME={home}")))
+            }
+            None => String::new(),
+        };
+        let Service { name, description, page, settings } = self;
+        Ok(format!(
+            "\
+# To be kept as ~/.config/systemd/user/{name}.service, then:
 #   systemctl --user daemon-reload
-#   systemctl --user enable --now kw-ptyd
+#   systemctl --user enable --now {name}
 #   loginctl enable-linger          (it runs without anybody logged in)
 
 [Unit]
-Description=keywire host: shell, commands and files for the keys on the allowlist
-Documentation=man:kw-ptyd(8)
+Description={description}
+Documentation=man:{page}
 StartLimitIntervalSec=0
 
 [Service]
@@ -36,14 +54,7 @@ Type=exec
 Restart=on-failure
 RestartPreventExitStatus=2
 RestartSec=2
-# The host ends first and tells its sessions; what they leave is ended after that.
-KillMode=mixed
-TimeoutStopSec=15
-# A session that takes all memory takes nobody with it.
-OOMPolicy=continue
-
-# Sessions inherit what follows. With it nothing in a session becomes another user: sudo and su do not work. Where they
-# must, take out NoNewPrivileges and the lines below it, each of which implies it.
+{settings}
 NoNewPrivileges=yes
 LockPersonality=yes
 RestrictRealtime=yes
@@ -53,8 +64,9 @@ SystemCallArchitectures=native
 [Install]
 WantedBy=default.target
 ",
-        words = words.join(" ")
-    ))
+            words = words.join(" ")
+        ))
+    }
 }
 
 /// The command line with the files of the options for files given from `/` on: a unit starts in the home directory.

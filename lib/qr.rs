@@ -1,7 +1,6 @@
-//! The QR code of a key, for a terminal.
+//! QR codes for a terminal.
 
-use keywire::error::{Error, Result};
-use keywire::key::PublicKey;
+use crate::error::{Error, Result};
 use qrcode::render::unicode::Dense1x2;
 use qrcode::{EcLevel, QrCode};
 use std::io::IsTerminal;
@@ -11,14 +10,17 @@ const WHITE_ON_BLACK: &str = "\x1b[38;5;231;48;5;16m";
 const RESET: &str = "\x1b[0m";
 
 /// Whether standard output understands colours.
-pub(crate) fn coloured() -> bool {
+#[must_use]
+pub fn coloured() -> bool {
     std::io::stdout().is_terminal() && std::env::var("TERM").is_ok_and(|term| !term.is_empty() && term != "dumb")
 }
 
-/// Draws `key`, light on a dark ground with the quiet zone that readers need (ISO/IEC 18004): 19 lines of 37 characters.
-pub(crate) fn of(key: &PublicKey, coloured: bool) -> Result<String> {
-    // Upper case takes 5.5 bits a character instead of 8 (alphanumeric mode), so that 29 modules hold it.
-    let text = key.to_string().to_uppercase();
+/// Draws `text`, light on a dark ground with the quiet zone that readers need (ISO/IEC 18004): a key takes 19 lines of 37
+/// characters.
+///
+/// # Errors
+/// More text than a QR code holds.
+pub fn of(text: &str, coloured: bool) -> Result<String> {
     let code = QrCode::with_error_correction_level(text, EcLevel::M)
         .map_err(|cause| Error::state(format!("cannot make a QR code: {cause}")))?;
     // A terminal's ground is mostly dark: what is light in the code is drawn, what is dark is left out.

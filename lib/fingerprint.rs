@@ -1,7 +1,7 @@
 //! Digits that stand for a key, or for a pair of keys, in a voice call. kw-keygen(1) gives the computation.
 
-use blake2::{Blake2b512, Digest};
-use keywire::key::PublicKey;
+use crate::kdf;
+use crate::key::PublicKey;
 
 /// Keeps this hash apart from every other use of BLAKE2b.
 const LABEL: &[u8] = b"keywire fingerprint v1";
@@ -13,18 +13,24 @@ const GROUPS: usize = 12;
 const GROUP_BYTES: usize = 5;
 
 /// As many as a voice says in one breath.
-pub(crate) const GROUPS_IN_A_LINE: usize = 4;
+const GROUPS_IN_A_LINE: usize = 4;
 
-/// The digits of `keys`, one key or a pair in ascending order: 12 groups of 5.
-pub(crate) fn digits(keys: &[PublicKey]) -> Vec<String> {
-    let mut hash = Blake2b512::new_with_prefix(LABEL);
-    for key in keys {
-        hash.update(key.as_bytes());
-    }
+/// The digits of `keys`, one key or a pair in any order: 12 groups of 5. A pair is the same whoever looks at it.
+#[must_use]
+pub fn digits(keys: &[PublicKey]) -> Vec<String> {
+    let mut keys = keys.to_vec();
+    keys.sort();
+    let parts: Vec<&[u8]> = std::iter::once(LABEL).chain(keys.iter().map(|key| &key.as_bytes()[..])).collect();
     let number = |bytes: &[u8]| bytes.iter().fold(0, |sum: u64, byte| sum << 8 | u64::from(*byte));
-    hash.finalize()
+    kdf::hash(&parts)
         .chunks_exact(GROUP_BYTES)
         .take(GROUPS)
         .map(|group| format!("{:05}", number(group) % 100_000))
         .collect()
+}
+
+/// The same as lines for people.
+#[must_use]
+pub fn lines(keys: &[PublicKey]) -> String {
+    digits(keys).chunks(GROUPS_IN_A_LINE).map(|groups| groups.join(" ") + "\n").collect()
 }
