@@ -19,6 +19,8 @@ pub struct Peer {
     pub socket: TcpStream,
     pub sealer: Sealer,
     pub opener: Opener,
+    /// The name of the connection, which both ends know.
+    pub binding: [u8; 64],
 }
 
 /// A connection to `to` that has said nothing.
@@ -90,7 +92,7 @@ impl Peer {
     }
 
     fn new(socket: TcpStream, keys: Transport) -> Self {
-        Peer { socket, sealer: keys.sealer, opener: keys.opener }
+        Peer { socket, sealer: keys.sealer, opener: keys.opener, binding: keys.channel_binding }
     }
 
     /// The next record for the wire.

@@ -42,7 +42,8 @@ impl Host {
         socket.write_all(&frame(&i2).unwrap()).unwrap();
         let i3 = read_frame(&mut socket).unwrap();
         let accepted = responder.read_i3(&i3).unwrap();
-        let peer = Peer { socket, sealer: accepted.transport.sealer, opener: accepted.transport.opener };
+        let keys = accepted.transport;
+        let peer = Peer { socket, sealer: keys.sealer, opener: keys.opener, binding: keys.channel_binding };
         (Request::decode(&accepted.request).unwrap(), peer)
     }
 }

@@ -3,7 +3,7 @@
 use super::Delivery;
 use crate::proto::chat::MessageId;
 use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{mpsc, watch};
 
 /// What the connections with one peer know together.
@@ -41,6 +41,20 @@ pub(super) enum Progress {
 /// Who is told about a message.
 pub(super) type Teller = mpsc::UnboundedSender<(MessageId, Progress)>;
 
+/// The place of a connection on its line.
+pub(super) struct Place {
+    line: Arc<Line>,
+    pub(super) id: u64,
+    /// How the connection ended, if not in good order.
+    pub(super) failure: Option<Delivery>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.line.session_ended(self.id, self.failure.take());
+    }
+}
+
 #[derive(Default)]
 struct Inside {
     /// The connection that messages go over: one at a time, or their order would be lost.
@@ -69,14 +83,16 @@ impl Line {
         self.status.subscribe()
     }
 
-    pub(super) fn session_began(&self) {
+    /// Counts a connection, until what is returned is dropped.
+    pub(super) fn session_began(self: &Arc<Self>, id: u64) -> Place {
         self.status.send_modify(|status| {
             status.sessions += 1;
             status.is_idle = false;
         });
+        Place { line: self.clone(), id, failure: None }
     }
 
-    pub(super) fn session_ended(&self, session: u64, failure: Option<Delivery>) {
+    fn session_ended(&self, session: u64, failure: Option<Delivery>) {
         let mut inside = self.inside();
         if inside.carrier == Some(session) {
             inside.carrier = None;
@@ -100,8 +116,9 @@ impl Line {
     /// Makes `session` the one that messages go over: the newest is the one that is sure to be alive.
     pub(super) fn take_over(&self, session: u64) {
         let mut inside = self.inside();
-        inside.carrier = Some(session);
-        inside.in_flight.clear();
+        if inside.carrier.replace(session) != Some(session) {
+            inside.in_flight.clear();
+        }
     }
 
     /// What is in flight, if messages go over `session`, or over none, which makes it the one.

@@ -238,17 +238,15 @@ impl Engine {
         on_disk(move || Ok(chat.pairs()?.standing(&peer))).await
     }
 
-    /// Carries a session to its end.
+    /// Carries a session to its end. It is counted from now on, so that whoever dialed sees it at once.
     fn hold(&self, connection: Connection) -> impl Future<Output = ()> + Send + use<> {
         let (engine, peer) = (self.clone(), connection.peer());
         let line = self.line(peer);
-        let id = self.0.sessions.fetch_add(1, Ordering::Relaxed);
-        // Counted before it runs, so that whoever dialed sees it at once.
-        line.session_began();
+        let mut place = line.session_began(self.0.sessions.fetch_add(1, Ordering::Relaxed));
         async move {
-            let ended = session::run(&engine, &line, id, connection).await;
-            let failure = ended.as_ref().err().map(Delivery::of);
-            line.session_ended(id, failure);
+            let ended = session::run(&engine, &line, place.id, connection).await;
+            place.failure = ended.as_ref().err().map(Delivery::of);
+            drop(place);
             if engine.0.is_serving.load(Ordering::Acquire) {
                 engine.send_courier(peer);
             }

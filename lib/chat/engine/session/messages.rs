@@ -58,7 +58,7 @@ impl Session<'_> {
         if messages.iter().any(is_open) && !self.is_open().await? {
             return self.no_pair().await;
         }
-        if !messages.iter().all(is_open) && !self.is_paired {
+        if !messages.iter().all(is_open) && self.pair.is_none() {
             return self.no_pair().await;
         }
         if messages.iter().any(is_open) {

@@ -14,7 +14,7 @@ use crate::error::{Error, Kind, Result};
 use crate::key::PublicKey;
 use crate::pair::Standing;
 use crate::proto::chat::{Assembly, Envelope, Hello, Idle, MessageId, NoPair, NotSaved};
-use crate::ratchet::Step;
+use crate::ratchet::{PAIR_LEN, Ratchet, Step};
 use std::net::IpAddr;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -24,6 +24,9 @@ const BATCH: usize = 256;
 
 /// Envelopes that a key which is not paired may send on one connection: an invite, an answer, and some to spare.
 const STRANGERS_ENVELOPES: usize = 64;
+
+/// How long a connection with a key that is not paired stays open without a use.
+const STRANGERS_IDLE: Duration = Duration::from_secs(10);
 
 /// How long the other side has to end its direction after we have ended ours.
 const END_WITHIN: Duration = Duration::from_secs(2);
@@ -42,7 +45,7 @@ pub(super) async fn run(engine: &Engine, line: &Line, id: u64, connection: Conne
         binding,
         conversation: engine.chat().with(peer),
         sender,
-        is_paired: false,
+        pair: None,
         step: None,
         has_met: false,
         since_step: 0,
@@ -94,8 +97,8 @@ struct Session<'a> {
     binding: [u8; 64],
     conversation: Conversation,
     sender: Sender,
-    /// Whether there are keys for this peer, as far as was seen last.
-    is_paired: bool,
+    /// The pair that there are keys of, as far as was seen last.
+    pair: Option<[u8; PAIR_LEN]>,
     /// Our hello, until the peer's has come.
     step: Option<Step>,
     has_met: bool,
@@ -127,7 +130,8 @@ impl Session<'_> {
         let (mut batch, mut assembly) = (Batch::default(), Assembly::default());
         self.look().await?;
         loop {
-            let idle_until = self.last_use + self.engine.0.options.idle;
+            let idle = self.engine.0.options.idle;
+            let idle_until = self.last_use + if self.pair.is_some() { idle } else { idle.min(STRANGERS_IDLE) };
             tokio::select! {
                 there = receiver.recv_batch(&mut batch) => {
                     if !there? {
@@ -169,11 +173,18 @@ impl Session<'_> {
     /// Looks at what is on disk, and says what there is to say.
     async fn look(&mut self) -> Result<()> {
         self.is_drained = false;
-        let standing = self.standing().await?;
-        if self.is_paired && !matches!(standing, Standing::Accepted { .. }) {
-            (self.is_paired, self.has_met, self.step) = (false, false, None);
-            self.say(&Envelope::NoPair(NoPair {}))?;
+        let (standing, conversation) = (self.standing().await?, self.conversation.clone());
+        let pair = self.on_disk(move || conversation.keys(|keys| keys.map(Ratchet::pair))).await?;
+        // Keys that are there before both have agreed are those of an agreement that was cut short.
+        let pair = pair.filter(|_| matches!(standing, Standing::Accepted { .. }));
+        if pair != self.pair {
+            // What was met was met under the keys before.
+            (self.has_met, self.step) = (false, None);
+            if pair.is_none() {
+                self.say(&Envelope::NoPair(NoPair {}))?;
+            }
         }
+        self.pair = pair;
         self.say_owed().await?;
         self.say_hello().await?;
         self.deliver().await
@@ -181,13 +192,12 @@ impl Session<'_> {
 
     /// Says where we stand, once there are keys.
     async fn say_hello(&mut self) -> Result<()> {
-        if self.step.is_some() || self.has_met {
+        if self.pair.is_none() || self.step.is_some() || self.has_met {
             return Ok(());
         }
         let (conversation, binding) = (self.conversation.clone(), self.binding);
         let must_step = !self.rejected.is_empty();
         self.step = self.on_disk(move || conversation.hello(&binding, must_step)).await?;
-        self.is_paired = self.step.is_some();
         if let Some(hello) = self.step.as_ref().map(|step| step.hello().clone()) {
             self.say(&Envelope::Hello(hello))?;
         }
@@ -229,7 +239,7 @@ impl Session<'_> {
     /// Takes what came, in order.
     async fn take(&mut self, envelopes: Vec<Envelope>) -> Result<()> {
         self.envelopes += envelopes.len();
-        if !self.is_paired && self.envelopes > STRANGERS_ENVELOPES && !self.is_open().await? {
+        if self.pair.is_none() && self.envelopes > STRANGERS_ENVELOPES && !self.is_open().await? {
             return Err(Error::protocol("too much from a key that is not paired"));
         }
         let (mut messages, mut saved, mut open_saved) = (Vec::new(), Vec::new(), Vec::new());

@@ -87,12 +87,7 @@ impl Session<'_> {
         match change {
             Change::Declined => self.line.fail_all(&Delivery::Refused("it has declined your invite".to_owned())),
             Change::Ended => self.line.fail_all(&Delivery::Unpaired(standing)),
-            Change::Paired => {
-                // What was met was met under the keys before.
-                self.step = None;
-                self.has_met = false;
-            }
-            Change::Other => {}
+            Change::Paired | Change::Other => {}
         }
         self.engine.tell(Event::Pair { peer, standing });
         self.line.changed();
@@ -102,7 +97,7 @@ impl Session<'_> {
     /// Tells the peer that there is no pair, if there is none and none is in the making.
     pub(super) async fn no_pair(&mut self) -> Result<()> {
         match self.standing().await? {
-            Standing::Accepted { .. } if self.is_paired => {
+            Standing::Accepted { .. } if self.pair.is_some() => {
                 Err(Error::protocol("an open message from a key that is paired"))
             }
             Standing::Accepted { .. } => Ok(()),
