@@ -148,11 +148,6 @@ impl Store {
     /// A file that is empty, too large, not JSON of the right shape, of a newer version, a symbolic link, somebody
     /// else's, or open to others. None of these is ever taken for "no file".
     pub fn read<T: State>(&self, name: &str) -> Result<Option<T>> {
-        Ok(self.read_with_bytes(name)?.map(|(contents, _)| contents))
-    }
-
-    /// The same with the bytes that stand in the file.
-    fn read_with_bytes<T: State>(&self, name: &str) -> Result<Option<(T, Vec<u8>)>> {
         let path = self.path(name);
         let file = match OpenOptions::new().read(true).custom_flags(nofollow()).open(&path) {
             Ok(file) => file,
@@ -168,25 +163,20 @@ impl Store {
         file.take(u64::try_from(MAX_STATE_LEN).unwrap_or(u64::MAX) + 1)
             .read_to_end(&mut bytes)
             .map_err(|cause| Error::file("read", &path, &cause))?;
-        let contents = decode(&path, &bytes)?;
-        Ok(Some((contents, bytes)))
+        decode(&path, &bytes).map(Some)
     }
 
-    /// Changes the file `name`, or makes it: `change` gets what is there, and what it leaves is written if it says yes and
-    /// anything has changed.
+    /// Changes the file `name`, or makes it: `change` gets what is there, and what it leaves is written if it says yes.
     ///
     /// # Errors
     /// Those of [`Store::read`], whatever `change` returns, and those of writing. After any of them the file is as it was.
     pub fn update<T: State, R>(&self, name: &str, change: impl FnOnce(&mut Option<T>) -> Result<R>) -> Result<R> {
         let unchanged = |error: Error| error.hint("nothing was changed");
         let _lock = self.lock().map_err(unchanged)?;
-        let (mut state, before) = self.read_with_bytes(name).map_err(unchanged)?.unzip();
+        let mut state = self.read(name).map_err(unchanged)?;
         let answer = change(&mut state)?;
         if let Some(contents) = state {
             let text = encode(&self.path(name), &contents).map_err(unchanged)?;
-            if before.is_some_and(|before: Vec<u8>| before == text.as_bytes()) {
-                return Ok(answer);
-            }
             self.replace(name, &text).map_err(unchanged)?;
             self.settle(name)?;
         }

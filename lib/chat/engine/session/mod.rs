@@ -48,6 +48,7 @@ pub(super) async fn run(engine: &Engine, line: &Line, id: u64, connection: Conne
         pair: None,
         step: None,
         has_met: false,
+        early: None,
         since_step: 0,
         said: Vec::new(),
         leaving: Vec::new(),
@@ -102,6 +103,8 @@ struct Session<'a> {
     /// Our hello, until the peer's has come.
     step: Option<Step>,
     has_met: bool,
+    /// The peer's hello under keys that we do not have yet.
+    early: Option<Hello>,
     /// Messages in either direction since then.
     since_step: usize,
     /// What was owed and has been said on this connection.
@@ -187,6 +190,9 @@ impl Session<'_> {
         self.pair = pair;
         self.say_owed().await?;
         self.say_hello().await?;
+        if let Some(early) = self.early.take_if(|early| self.pair.is_some_and(|pair| early.pair.0 == pair)) {
+            return Box::pin(self.meet(early)).await;
+        }
         self.deliver().await
     }
 
@@ -270,13 +276,30 @@ impl Session<'_> {
         self.deliver().await
     }
 
+    /// A hello under other keys than ours. While new ones are being agreed on, it may be that ours are not there yet.
+    async fn meet_later(&mut self, theirs: Hello) -> Result<()> {
+        let (engine, peer) = (self.engine.clone(), self.peer);
+        let is_settling = move || Ok(engine.chat().pairs()?.get(&peer).is_some_and(crate::pair::Pair::is_settling));
+        if self.on_disk(is_settling).await? {
+            self.early = Some(theirs);
+            return Ok(());
+        }
+        let name = self.engine.name(&self.peer);
+        Err(Error::new(Kind::Unproven, format!("{name} has other keys than we have for the two of us"))
+            .hint("agree on new ones: kw-chat pair invite --renew"))
+    }
+
     /// The peer's half of a meeting.
     async fn meet(&mut self, theirs: Hello) -> Result<()> {
         if self.step.is_none() {
             self.has_met = false;
             self.say_hello().await?;
         }
-        let Some(step) = self.step.take() else { return self.no_pair().await };
+        let Some(pair) = self.pair else { return self.no_pair().await };
+        if theirs.pair.0 != pair {
+            return self.meet_later(theirs).await;
+        }
+        let Some(step) = self.step.take() else { return Ok(()) };
         let (conversation, binding) = (self.conversation.clone(), self.binding);
         let name = self.engine.name(&self.peer);
         let met = self.on_disk(move || conversation.meet(step, &theirs, &binding)).await?;

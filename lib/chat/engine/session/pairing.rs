@@ -47,16 +47,15 @@ impl Session<'_> {
             let received = Envelope::Received(About { id: invite.id });
             self.say(&received)?;
         }
-        let is_confirm = matches!(envelope, Envelope::Confirm(_));
         let (heard, standing) = self
             .change_pairs(move |pairs, us, conversation, now| {
                 let heard = match &envelope {
                     Envelope::Invite(invite) => pairs.on_invite(us, peer, source, invite, now)?,
-                    Envelope::Received(about) => pairs.on_received(&peer, about),
+                    Envelope::Received(about) => pairs.on_received(&peer, about, now),
                     Envelope::Ack(ack) => pairs.on_ack(us, &peer, ack, now)?,
                     Envelope::Confirm(confirm) => conversation.keys(|ratchet| match ratchet {
                         Some(ratchet) => pairs.on_confirm(&peer, confirm, ratchet),
-                        None => Heard::Nothing,
+                        None => Heard::NoPair,
                     })?,
                     Envelope::Decline(about) => pairs.on_decline(&peer, about, now),
                     Envelope::NoPair(_) => pairs.on_none(&peer, now),
@@ -76,17 +75,21 @@ impl Session<'_> {
                     Heard::Pending | Heard::Confirmed | Heard::Delivered => {
                         (Some(Change::Other), pairs.standing(&peer))
                     }
+                    Heard::Owed => (Some(Change::Owed), pairs.standing(&peer)),
+                    Heard::NoPair => (Some(Change::NoPair), pairs.standing(&peer)),
                     Heard::Nothing => (None, pairs.standing(&peer)),
                 })
             })
             .await?;
-        if is_confirm && !matches!(standing, Standing::Accepted { .. } | Standing::Invited | Standing::Pending) {
-            self.no_pair().await?;
-        }
         let Some(change) = heard else { return self.look().await };
         match change {
             Change::Declined => self.line.fail_all(&Delivery::Refused("it has declined your invite".to_owned())),
             Change::Ended => self.line.fail_all(&Delivery::Unpaired(standing)),
+            Change::Owed => {
+                self.said.clear();
+                return self.look().await;
+            }
+            Change::NoPair => return self.say(&Envelope::NoPair(NoPair {})),
             Change::Paired | Change::Other => {}
         }
         self.engine.tell(Event::Pair { peer, standing });
@@ -132,5 +135,9 @@ enum Change {
     Paired,
     Ended,
     Declined,
+    /// What was said must be said again.
+    Owed,
+    /// The peer must know that there is no pair.
+    NoPair,
     Other,
 }
