@@ -24,6 +24,7 @@ impl Engine {
     pub async fn serve(&self, mut listener: Listener, stop: impl Future<Output = ()> + Send) -> Result<()> {
         self.0.is_serving.store(true, Ordering::Release);
         self.send_couriers().await?;
+        self.spawn(self.clone().do_daily());
         let strangers = Arc::new(Semaphore::new(STRANGERS));
         let mut stop = std::pin::pin!(stop);
         let served = loop {

@@ -5,6 +5,7 @@
 //! peer dials as long as something waits ([`courier`]).
 
 mod courier;
+mod daily;
 mod door;
 mod line;
 mod send;
