@@ -144,7 +144,7 @@ impl StorageKey {
         let mut nonce = [0; 24];
         getrandom::fill(&mut nonce)
             .map_err(|cause| Error::state(format!("the system gives no random numbers: {cause}")))?;
-        let payload = Payload { msg: text, aad: &kdf::hash(context) };
+        let payload = Payload { msg: text, aad: &kdf::join(context) };
         let sealed = self.0.encrypt(XNonce::from_slice(&nonce), payload);
         let sealed = sealed.map_err(|_| Error::state("the cipher cannot seal"))?;
         Ok(Bytes([&nonce[..], &sealed].concat()))
@@ -156,7 +156,7 @@ impl StorageKey {
     /// Anything else: another identity's, another place's, or changed.
     pub fn open(&self, context: &[&[u8]], sealed: &Bytes) -> Result<Zeroizing<Vec<u8>>> {
         let opened = sealed.0.split_at_checked(24).and_then(|(nonce, sealed)| {
-            self.0.decrypt(XNonce::from_slice(nonce), Payload { msg: sealed, aad: &kdf::hash(context) }).ok()
+            self.0.decrypt(XNonce::from_slice(nonce), Payload { msg: sealed, aad: &kdf::join(context) }).ok()
         });
         opened.map(Zeroizing::new).ok_or_else(|| {
             Error::state("what is stored does not open under this identity: it is another one's, or damaged")
@@ -315,3 +315,6 @@ mod hex {
         HEXLOWER.decode(text.as_bytes()).map_err(serde::de::Error::custom)
     }
 }
+
+#[cfg(test)]
+mod tests;
