@@ -2,7 +2,6 @@
 
 use crate::error::{Error, Result};
 use crate::term;
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub use serde_json::{Value, json};
@@ -12,7 +11,7 @@ pub use serde_json::{Value, json};
 /// # Errors
 /// More bytes, bytes that are not JSON, or JSON of another shape. The reason names the line and column; what it means is
 /// for the caller to say, who knows whether a peer or a file sent it.
-pub fn parse<T: DeserializeOwned>(bytes: &[u8], most: usize) -> std::result::Result<T, String> {
+pub fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8], most: usize) -> std::result::Result<T, String> {
     if bytes.len() > most {
         return Err(format!("{} bytes where at most {most} may stand", bytes.len()));
     }

@@ -176,8 +176,7 @@ impl Store {
         let mut state = self.read(name).map_err(unchanged)?;
         let answer = change(&mut state)?;
         if let Some(contents) = state {
-            let text = encode(&self.path(name), &contents).map_err(unchanged)?;
-            self.replace(name, &text).map_err(unchanged)?;
+            self.write(name, &contents).map_err(unchanged)?;
             self.settle(name)?;
         }
         Ok(answer)
@@ -212,9 +211,16 @@ impl Store {
         }
     }
 
-    /// Puts `text` in the place of the file `name`, wholly or not at all. The lock must be held: it makes the temporary
+    /// Writes the file `name` under the lock that the caller holds. [`Store::settle`] must follow; after an error here, the
+    /// file is as it was.
+    pub(crate) fn write<T: State>(&self, name: &str, contents: &T) -> Result<()> {
+        let text = encode(&self.path(name), contents)?;
+        self.replace(name, |file| file.write_all(text.as_bytes()))
+    }
+
+    /// Puts what `fill` writes in the place of the file `name`, wholly or not at all. The lock must be held: it makes the temporary
     /// file ours alone, and one that is already there the remains of a process that died.
-    fn replace(&self, name: &str, text: &str) -> Result<()> {
+    pub(crate) fn replace(&self, name: &str, fill: impl FnOnce(&mut File) -> io::Result<()>) -> Result<()> {
         let path = self.path(name);
         let temporary = self.path(&format!(".{name}.tmp"));
         match std::fs::remove_file(&temporary) {
@@ -230,7 +236,7 @@ impl Store {
             .custom_flags(nofollow())
             .open(&temporary)
             .and_then(|mut file| {
-                file.write_all(text.as_bytes())?;
+                fill(&mut file)?;
                 file.sync_all()
             })
             .and_then(|()| std::fs::rename(&temporary, &path));
@@ -244,7 +250,7 @@ impl Store {
 
     /// Makes the new entry of the file `name` survive a loss of power. If that fails it is too late to say that nothing was
     /// changed: everybody reads the new file already.
-    fn settle(&self, name: &str) -> Result<()> {
+    pub(crate) fn settle(&self, name: &str) -> Result<()> {
         let path = self.path(name);
         sync_parent(&path).map_err(|error| {
             Error::state(format!("{} was changed, but a loss of power may undo it: {error}", path.display()))

@@ -21,7 +21,8 @@ use crate::pair::{Ourselves, Pairs};
 use crate::seal::StorageKey;
 use crate::store::Store;
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 /// Tells the time: tests bring their own.
@@ -40,6 +41,14 @@ struct Inner {
     storage: StorageKey,
     config: Config,
     clock: Clock,
+    notices: Mutex<Notices>,
+}
+
+/// What was found on the disk that the user should know.
+#[derive(Default)]
+struct Notices {
+    said: BTreeSet<(PathBuf, &'static str)>,
+    unsaid: Vec<String>,
 }
 
 impl Chat {
@@ -50,7 +59,7 @@ impl Chat {
     pub fn open(store: Store, me: Arc<KeyPair>, clock: Clock) -> Result<Self> {
         let config = Config::load(&store)?;
         let storage = StorageKey::of(&me);
-        Ok(Chat(Arc::new(Inner { store, me, storage, config, clock })))
+        Ok(Chat(Arc::new(Inner { store, me, storage, config, clock, notices: Mutex::default() })))
     }
 
     /// The state directory.
@@ -110,5 +119,20 @@ impl Chat {
             names.insert(entry.map_err(failed)?.file_name());
         }
         Ok(names.iter().filter_map(|name| name.to_str()?.parse().ok()).collect())
+    }
+
+    /// What was found on the disk since this was last asked and the user should know, as lines without line ends: lines of a
+    /// log that are damaged, for one. Nothing is said twice.
+    #[must_use]
+    pub fn notices(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.notices.lock().unwrap_or_else(PoisonError::into_inner).unsaid)
+    }
+
+    /// Has the user told that `what` is so with `path`: once.
+    fn notice(&self, path: &Path, what: &'static str) {
+        let mut notices = self.0.notices.lock().unwrap_or_else(PoisonError::into_inner);
+        if notices.said.insert((path.to_owned(), what)) {
+            notices.unsaid.push(format!("{}: {what}", path.display()));
+        }
     }
 }

@@ -27,6 +27,11 @@ impl Home {
         Home { dir, me: Arc::new(KeyPair::generate().unwrap()), millis: Arc::new(AtomicU64::new(BEGIN)) }
     }
 
+    /// The same directory under another identity.
+    pub(super) fn taken_over(&self) -> Chat {
+        self.open(Arc::new(KeyPair::generate().unwrap()))
+    }
+
     pub(super) fn chat(&self) -> Chat {
         self.open(self.me.clone())
     }
@@ -44,6 +49,11 @@ impl Home {
 
     pub(super) fn path(&self) -> &Path {
         &self.dir
+    }
+
+    /// Lets time pass.
+    pub(super) fn wait(&self, millis: u64) {
+        self.millis.fetch_add(millis, Ordering::Relaxed);
     }
 }
 
@@ -72,4 +82,16 @@ fn a_directory_of_conversations_that_is_a_link_is_refused() {
     let elsewhere = Home::new();
     std::os::unix::fs::symlink(elsewhere.path(), home.path().join(CHAT_DIR)).unwrap();
     assert!(home.chat().peers().unwrap_err().to_string().ends_with("is not a directory of its own"));
+}
+
+#[test]
+fn what_is_noticed_is_said_once() {
+    let home = Home::new();
+    let chat = home.chat();
+    chat.notice(Path::new("/a"), "is odd");
+    chat.notice(Path::new("/a"), "is odd");
+    chat.notice(Path::new("/b"), "is odd");
+    assert_eq!(chat.clone().notices(), ["/a: is odd", "/b: is odd"]);
+    chat.notice(Path::new("/a"), "is odd");
+    assert!(chat.notices().is_empty());
 }

@@ -120,6 +120,11 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
+    /// How many bytes it has.
+    pub(crate) fn len(&self) -> u64 {
+        self.whole
+    }
+
     /// How many bytes of an incomplete last line were cut off when it was taken.
     pub(crate) fn cut_off(&self) -> u64 {
         self.cut_off
@@ -160,6 +165,15 @@ impl Writer {
         let _ = self.file.set_len(length);
         self.whole = length;
         self.synced = self.synced.min(length);
+    }
+
+    /// What it has now, for reading.
+    ///
+    /// # Errors
+    /// The system has no more file descriptors.
+    pub(crate) fn lines(&self) -> Result<Lines> {
+        let file = self.file.try_clone().map_err(|cause| Error::file("read", &self.path, &cause))?;
+        Lines::new(file, self.path.clone())
     }
 }
 
