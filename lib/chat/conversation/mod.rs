@@ -171,13 +171,14 @@ impl Conversation {
         Ok(look(keys.as_ref().map(|keys| &keys.ratchet)))
     }
 
-    /// A hello for the connection named `binding`; `None` without keys. `reconnected` at the beginning of a connection.
+    /// A hello for the connection named `binding`; `None` without keys. It asks for a new epoch if one is due at the beginning
+    /// of a connection, or if there `must` be one.
     ///
     /// # Errors
     /// The keys cannot be read.
-    pub fn hello(&self, binding: &[u8; 64], reconnected: bool) -> Result<Option<Step>> {
+    pub fn hello(&self, binding: &[u8; 64], must: bool) -> Result<Option<Step>> {
         let now = self.now() / 1000;
-        self.keys(|keys| keys.map(|keys| keys.hello(binding, keys.is_due(now, reconnected))).transpose())?
+        self.keys(|keys| keys.map(|keys| keys.hello(binding, must || keys.is_due(now, true))).transpose())?
     }
 
     /// Whether the newest epoch has lasted long enough.
