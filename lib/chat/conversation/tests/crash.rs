@@ -4,7 +4,7 @@ use super::super::{Queued, Stage};
 use super::{Talk, acked, draft, id, names, open};
 
 /// The bytes of a log in which the writer died, at every place that matters: nothing of it written, half a line, whole lines.
-fn cuts(before: usize, log: &[u8]) -> Vec<usize> {
+pub(super) fn cuts(before: usize, log: &[u8]) -> Vec<usize> {
     let ends = (before..log.len()).filter(|at| log[*at] == b'\n').flat_map(|at| [at, at + 1, at + 2]);
     let mut cuts: Vec<_> = ends.chain([before, before + 1, log.len()]).filter(|at| *at <= log.len()).collect();
     cuts.sort_unstable();
