@@ -182,22 +182,57 @@ impl Store {
         Ok(answer)
     }
 
+    /// Makes the directory if it is not there.
+    pub(crate) fn make(&self) -> Result<()> {
+        match DirBuilder::new().mode(0o700).create(&self.dir) {
+            Ok(()) => sync_parent(&self.dir),
+            Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            Err(cause) => Err(Error::file("create", &self.dir, &cause)),
+        }
+    }
+
+    /// Takes the lock file `name` for as long as the file lives, and writes into it whose it is; `None` if another process
+    /// has it.
+    pub(crate) fn hold(&self, name: &str) -> Result<Option<File>> {
+        let path = self.path(name);
+        let mut file = open_lock(&path)?;
+        match fs2::FileExt::try_lock_exclusive(&file) {
+            Ok(()) => {}
+            Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+            Err(cause) => return Err(Error::file("lock", &path, &cause)),
+        }
+        let written = file.set_len(0).and_then(|()| file.write_all(format!("{}\n", std::process::id()).as_bytes()));
+        written.map_err(|cause| Error::file("write", &path, &cause))?;
+        Ok(Some(file))
+    }
+
+    /// Whether a process has the lock file `name`.
+    pub(crate) fn is_held(&self, name: &str) -> Result<bool> {
+        let path = self.path(name);
+        match File::open(&path) {
+            Ok(file) => match fs2::FileExt::try_lock_shared(&file) {
+                Ok(()) => Ok(false),
+                Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => Ok(true),
+                Err(cause) => Err(Error::file("lock", &path, &cause)),
+            },
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(cause) => Err(cannot_open(&path, &cause)),
+        }
+    }
+
+    /// The number of the process that has, or had, the lock file `name`.
+    pub(crate) fn holder(&self, name: &str) -> Option<u32> {
+        let mut text = String::new();
+        File::open(self.path(name)).ok()?.take(32).read_to_string(&mut text).ok()?;
+        text.trim().parse().ok()
+    }
+
     /// Waits for the lock of this directory; it is held until the file is dropped.
     pub(crate) fn lock(&self) -> Result<File> {
         let path = self.path(LOCK);
         loop {
-            let file = OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .mode(0o600)
-                .custom_flags(nofollow())
-                .open(&path)
-                .map_err(|cause| cannot_open(&path, &cause))?;
+            let file = open_lock(&path)?;
             let ours = file.metadata().map_err(|cause| Error::file("look at", &path, &cause))?;
-            if !ours.is_file() {
-                return Err(Error::state(format!("{} is not a regular file", path.display())));
-            }
             // Fully qualified: the standard library's methods of similar names would shadow fs2's.
             fs2::FileExt::lock_exclusive(&file).map_err(|cause| Error::file("lock", &path, &cause))?;
             // Somebody who tidied up while we waited has left us the lock of a file that others no longer see.
@@ -255,6 +290,22 @@ impl Store {
         sync_parent(&path).map_err(|error| {
             Error::state(format!("{} was changed, but a loss of power may undo it: {error}", path.display()))
         })
+    }
+}
+
+fn open_lock(path: &Path) -> Result<File> {
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(nofollow())
+        .open(path)
+        .map_err(|cause| cannot_open(path, &cause))?;
+    match file.metadata() {
+        Ok(found) if found.is_file() => Ok(file),
+        Ok(_) => Err(Error::state(format!("{} is not a regular file", path.display()))),
+        Err(cause) => Err(Error::file("look at", path, &cause)),
     }
 }
 
