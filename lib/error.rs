@@ -21,7 +21,7 @@ pub enum Kind {
     Refused,
     /// The network, or the peer's end of it, failed. Exit status 4.
     Network,
-    /// Whoever answers does not prove the key that was meant. Exit status 4; kw-chat has one of its own for it.
+    /// Whoever answers does not prove the key that was meant, or what came does not authenticate. Exit status 4.
     Unproven,
     /// A local file, directory or resource failed. Exit status 5.
     State,

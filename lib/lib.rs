@@ -56,6 +56,7 @@ pub mod sys;
 pub mod patient;
 pub mod term;
 pub mod qr;
+pub mod table;
 pub mod unit;
 pub mod modes;
 pub mod root;

@@ -1,7 +1,8 @@
 //! Columns for people, and for `awk`: two spaces between them, none at the end of a line.
 
 /// Lines up `rows`; the last column of a row is not padded.
-pub(crate) fn align<const N: usize>(rows: &[[String; N]]) -> String {
+#[must_use]
+pub fn align<const N: usize>(rows: &[[String; N]]) -> String {
     let mut widths = [0; N];
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {

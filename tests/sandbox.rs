@@ -102,6 +102,7 @@ pub fn binary(program: &str) -> &'static str {
         "kw-ptyd" => env!("CARGO_BIN_EXE_kw-ptyd"),
         "kw-pty" => env!("CARGO_BIN_EXE_kw-pty"),
         "kw-scp" => env!("CARGO_BIN_EXE_kw-scp"),
+        "kw-chat" => env!("CARGO_BIN_EXE_kw-chat"),
         "kw-pipe" => env!("CARGO_BIN_EXE_kw-pipe"),
         other => panic!("{other} is no program of ours"),
     }

@@ -1,12 +1,13 @@
 //! The commands of the allowlist.
 
 use crate::args::{Allow, Deny, Rules};
-use crate::{note, table};
+use crate::note;
 use keywire::cli;
 use keywire::error::{Error, Result};
 use keywire::json::{self, json};
 use keywire::key::PublicKey;
 use keywire::store::Store;
+use keywire::table;
 use keywire::term::sanitize_line;
 use keywire::trust::{Allowlist, Expiry, Peers, Right, Rule, check_command, check_root, looks_like_key};
 use std::path::{Path, PathBuf};

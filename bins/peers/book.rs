@@ -1,20 +1,20 @@
 //! The commands of the address book.
 
 use crate::args::{Add, List, Remove, Rename, Show};
-use crate::{allowlist, note, table};
+use crate::{allowlist, note};
 use keywire::addr::{HostPort, PeerAddr};
 use keywire::cli;
 use keywire::error::{Error, Result};
 use keywire::identity::IdentityFile;
 use keywire::json::{self, json};
-use keywire::key::PublicKey;
 use keywire::store::Store;
+use keywire::table;
 use keywire::term::sanitize_line;
-use keywire::trust::{Allowlist, Peer, Peers, looks_like_key, parse_key};
+use keywire::trust::{Allowlist, Peer, Peers, key_and_addresses, looks_like_key, parse_key};
 use std::time::SystemTime;
 
 pub(crate) fn add(args: &Add, now: SystemTime) -> Result<()> {
-    let (key, addresses) = key_and_addresses(&args.keys)?;
+    let (key, addresses) = key_and_addresses(&args.keys, "kw-peers add NAME KEY@HOST:PORT")?;
     let text = args.note.as_deref().unwrap_or_default();
     let peer = Peers::update(&Store::home()?, |peers| peers.add(&args.name, key, &addresses, text, now).cloned())?;
     cli::say(&format!(
@@ -32,26 +32,6 @@ pub(crate) fn add(args: &Add, now: SystemTime) -> Result<()> {
         note("that is your own key");
     }
     Ok(())
-}
-
-/// One key and its addresses, from arguments of the form `KEY` and `KEY@HOST:PORT`.
-fn key_and_addresses(words: &[String]) -> Result<(PublicKey, Vec<HostPort>)> {
-    let mut key = None;
-    let mut addresses = Vec::new();
-    for word in words {
-        let (found, at) = match word.split_once('@') {
-            Some((text, at)) => (parse_key(text)?, Some(at.parse()?)),
-            None => (parse_key(word)?, None),
-        };
-        addresses.extend(at);
-        if *key.get_or_insert(found) != found {
-            return Err(
-                Error::usage("the keys differ: one name stands for one key").hint("add each under its own name")
-            );
-        }
-    }
-    let key = key.ok_or_else(|| Error::usage("no key is given").hint("kw-peers add NAME KEY@HOST:PORT"))?;
-    Ok((key, addresses))
 }
 
 pub(crate) fn list(args: &List) -> Result<()> {

@@ -4,7 +4,6 @@
 mod allowlist;
 mod args;
 mod book;
-mod table;
 
 use crate::args::{Args, Command};
 use keywire::cli;

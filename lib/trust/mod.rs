@@ -8,6 +8,7 @@ pub use allow::{ALLOW, Allowlist, Expiry, Grant, Right, Rule, check_command, che
 pub use peers::{MAX_ADDRESSES, PEERS, Peer, Peers};
 pub use time::Time;
 
+use crate::addr::HostPort;
 use crate::error::{Error, Result};
 use crate::key::PublicKey;
 use std::time::{Duration, SystemTime};
@@ -71,6 +72,30 @@ pub fn parse_key(text: &str) -> Result<PublicKey> {
     })
 }
 
+/// One key and its addresses, from arguments of the form `KEY` and `KEY@HOST:PORT`; `usage` is the hint if there
+/// are none.
+///
+/// # Errors
+/// No key, several keys, and what is neither.
+pub fn key_and_addresses(words: &[String], usage: &str) -> Result<(PublicKey, Vec<HostPort>)> {
+    let mut key = None;
+    let mut addresses = Vec::new();
+    for word in words {
+        let (found, at) = match word.split_once('@') {
+            Some((text, at)) => (parse_key(text)?, Some(at.parse()?)),
+            None => (parse_key(word)?, None),
+        };
+        addresses.extend(at);
+        if *key.get_or_insert(found) != found {
+            return Err(
+                Error::usage("the keys differ: one name stands for one key").hint("add each under its own name")
+            );
+        }
+    }
+    let key = key.ok_or_else(|| Error::usage("no key is given").hint(usage))?;
+    Ok((key, addresses))
+}
+
 /// What the user wrote, for an error; a secret key is not repeated.
 fn quoted(text: &str) -> String {
     match text.to_ascii_lowercase().contains("kwsecret1") {
@@ -88,6 +113,33 @@ pub fn timestamp(now: SystemTime) -> String {
     let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let since = since.min(Duration::from_secs(LAST_SECOND));
     humantime::format_rfc3339_seconds(SystemTime::UNIX_EPOCH + since).to_string()
+}
+
+/// Reads how long something may take: `5s`, `500ms`, `2m 30s`, `0`.
+///
+/// # Errors
+/// Anything else.
+pub fn parse_span(text: &str) -> Result<Duration> {
+    humantime::parse_duration(text).map_err(|_| {
+        Error::usage(format!("'{}' is not how long", text.escape_debug()))
+            .hint("write a number and a unit, as 500ms, 5s, 2m or 7d")
+    })
+}
+
+/// Reads a time that is past: RFC 3339, a day as `2026-12-31`, or how long before `now` as `12h`.
+///
+/// # Errors
+/// Anything else.
+pub fn parse_past(text: &str, now: SystemTime) -> Result<SystemTime> {
+    let day = format!("{text}T00:00:00Z");
+    humantime::parse_rfc3339_weak(text)
+        .or_else(|_| humantime::parse_rfc3339(&day))
+        .ok()
+        .or_else(|| now.checked_sub(humantime::parse_duration(text).ok()?))
+        .ok_or_else(|| {
+            Error::usage(format!("'{}' is not a time", text.escape_debug()))
+                .hint("write how long ago (12h, 7d) or when (2026-12-31, 2026-12-31T18:00:00Z)")
+        })
 }
 
 #[cfg(test)]
@@ -118,5 +170,18 @@ mod tests {
         let (day, ages) = (Duration::from_secs(86_400), Duration::from_secs(1 << 40));
         assert_eq!(timestamp(SystemTime::UNIX_EPOCH - day), "1970-01-01T00:00:00Z");
         assert_eq!(timestamp(SystemTime::UNIX_EPOCH + ages), "9999-12-31T23:59:59Z");
+    }
+
+    #[test]
+    fn a_past_time_is_written_as_a_time_a_day_or_how_long_ago() {
+        let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        let now = at(1_000_000);
+        for (text, seconds) in [("2h", 992_800), ("0", 1_000_000), ("1970-01-02", 86_400), ("1970-01-01T00:00:07Z", 7)]
+        {
+            assert_eq!(parse_past(text, now).unwrap(), at(seconds), "{text}");
+        }
+        assert!(parse_past("soon", now).is_err() && parse_past("99999y", now).is_err());
+        assert_eq!(parse_span("1m 30s").unwrap(), Duration::from_secs(90));
+        assert!(parse_span("5").is_err() && parse_span("-5s").is_err());
     }
 }

@@ -1,0 +1,88 @@
+//! Answers to requests, with an engine: the listener's, or one of the command itself.
+
+mod pairs;
+mod read;
+mod receive;
+mod send;
+
+use crate::exit;
+use crate::request::{Asked, End, Input, Reply, Request};
+use keywire::chat::Engine;
+use keywire::error::{Error, Kind, Result};
+use std::time::{Duration, SystemTime};
+use tokio::sync::mpsc;
+
+/// How long a peer may take that is met to tell it something.
+const VISIT: Duration = Duration::from_secs(5);
+
+/// Who answers.
+#[derive(Clone)]
+pub(crate) struct House {
+    pub(crate) engine: Engine,
+    /// Where peers dial us, if they can.
+    pub(crate) listening: Option<String>,
+}
+
+/// Who asked.
+pub(crate) struct Caller {
+    pub(crate) inputs: mpsc::Receiver<Input>,
+    pub(crate) replies: mpsc::Sender<Reply>,
+}
+
+impl Caller {
+    /// Says `reply`.
+    ///
+    /// # Errors
+    /// The caller is gone.
+    pub(crate) async fn say(&self, reply: Reply) -> Result<()> {
+        self.replies.send(reply).await.map_err(|_| gone())
+    }
+
+    /// Ends when the caller is gone.
+    pub(crate) async fn gone(&self) {
+        self.replies.closed().await;
+    }
+}
+
+fn gone() -> Error {
+    Error::new(Kind::ClosedOutput, "the caller is gone")
+}
+
+/// Answers what was asked, all but the end.
+pub(crate) async fn answer(house: &House, asked: Asked, caller: &mut Caller) -> End {
+    match run(house, asked, caller).await {
+        Ok(status) => End { status, error: None },
+        Err(error) => End { status: exit::of(error.kind()), error: Some((&error).into()) },
+    }
+}
+
+async fn run(house: &House, asked: Asked, caller: &mut Caller) -> Result<u8> {
+    let me = house.engine.chat().me().public();
+    if asked.me.is_some_and(|meant| meant != me) {
+        return Err(Error::state(format!("the listener that runs here is {me}, and not the identity that was named")));
+    }
+    match asked.request {
+        Request::Send(sending) => send::send(house, sending, caller).await,
+        Request::Ask(asking) => send::ask(house, asking, caller).await,
+        Request::Receive(receiving) => receive::receive(house, receiving, caller).await,
+        Request::Invite { to, renew } => pairs::invite(house, to, renew, caller).await,
+        Request::Change { to, change } => pairs::change(house, to, change, caller).await,
+        Request::Read { peer, part } => read::read(house, peer, part, caller).await,
+        Request::Search { peer, text } => read::search(house, peer, text, caller).await,
+        Request::Status => read::status(house, caller).await,
+    }
+}
+
+/// Does `work`, which waits for the disk, where nobody else waits for it.
+pub(crate) async fn on_disk<R: Send + 'static>(work: impl FnOnce() -> Result<R> + Send + 'static) -> Result<R> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(cause) => Err(Error::state(format!("a task was lost: {cause}"))),
+    }
+}
+
+/// `at` as it stands in messages.
+fn millis(at: SystemTime) -> u64 {
+    let since = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
