@@ -111,7 +111,7 @@ impl Store {
         }
     }
 
-    fn make(&self) -> Result<()> {
+    pub(crate) fn make(&self) -> Result<()> {
         match DirBuilder::new().mode(0o700).create(&self.dir) {
             Ok(()) => sync_parent(&self.dir)?,
             Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => {}
@@ -180,15 +180,6 @@ impl Store {
             self.settle(name)?;
         }
         Ok(answer)
-    }
-
-    /// Makes the directory if it is not there.
-    pub(crate) fn make(&self) -> Result<()> {
-        match DirBuilder::new().mode(0o700).create(&self.dir) {
-            Ok(()) => sync_parent(&self.dir),
-            Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-            Err(cause) => Err(Error::file("create", &self.dir, &cause)),
-        }
     }
 
     /// Takes the lock file `name` for as long as the file lives, and writes into it whose it is; `None` if another process

@@ -112,10 +112,13 @@ pub struct About {
 #[serde(deny_unknown_fields)]
 pub struct NoPair {}
 
-/// Nothing but its type.
+/// How much of what the other side said has been seen to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Idle {}
+pub struct Idle {
+    /// Envelopes of the other side on this connection so far, but those of this type.
+    pub heard: u64,
+}
 
 /// Consent: Noise KK, message 2.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

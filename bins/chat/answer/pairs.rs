@@ -87,8 +87,8 @@ impl Relation {
         Relation {
             peer,
             standing: word(pair.map_or(Standing::Stranger, Pair::standing)).to_owned(),
-            since: pair.map(|pair| pair.since().to_owned()).unwrap_or_default(),
-            pending: pair.and_then(Pair::pending).map(|(from, expires)| (from, expires.to_owned())),
+            since: pair.map(|pair| pair.since().to_string()).unwrap_or_default(),
+            pending: pair.and_then(Pair::pending).map(|(from, expires)| (from, expires.to_string())),
             renews: pair.is_some_and(Pair::asks_to_renew),
             told: None,
         }

@@ -56,8 +56,10 @@ pub(super) async fn run(engine: &Engine, line: &Line, id: u64, connection: Conne
         rejected: Vec::new(),
         resting: None,
         is_drained: false,
-        has_said_idle: false,
-        peer_is_idle: false,
+        words: 0,
+        heard: 0,
+        idle_at: None,
+        peer_idle_at: None,
         envelopes: 0,
         last_use: Instant::now(),
     };
@@ -119,8 +121,12 @@ struct Session<'a> {
     resting: Option<Instant>,
     /// Whether nothing waited when that was looked at last, and nothing has changed since.
     is_drained: bool,
-    has_said_idle: bool,
-    peer_is_idle: bool,
+    /// Envelopes that this side has said, and taken, but those that say that there is nothing more to say.
+    words: u64,
+    heard: u64,
+    /// Where `words` and `heard` stood when this side had nothing more to say last, and the same as the peer sees it.
+    idle_at: Option<(u64, u64)>,
+    peer_idle_at: Option<(u64, u64)>,
     envelopes: usize,
     last_use: Instant,
 }
@@ -220,11 +226,13 @@ impl Session<'_> {
     fn say_idle(&mut self) -> Result<()> {
         let flies = self.line.in_flight(self.id).is_some_and(|flying| !flying.is_empty());
         let is_done = self.step.is_none() && self.rejected.is_empty() && !flies;
-        if is_done && !self.has_said_idle {
-            self.say(&Envelope::Idle(Idle {}))?;
-            self.has_said_idle = true;
+        let here = (self.words, self.heard);
+        if is_done && self.idle_at != Some(here) {
+            self.write(&Envelope::Idle(Idle { heard: self.heard }))?;
+            self.idle_at = Some(here);
         }
-        self.line.is_idle(is_done && self.peer_is_idle);
+        // What the peer said before it heard all of ours says nothing about it.
+        self.line.is_idle(is_done && self.peer_idle_at == Some(here));
         Ok(())
     }
 
@@ -234,8 +242,12 @@ impl Session<'_> {
     }
 
     fn say(&mut self, envelope: &Envelope) -> Result<()> {
+        self.words += 1;
+        self.write(envelope)
+    }
+
+    fn write(&mut self, envelope: &Envelope) -> Result<()> {
         self.last_use = Instant::now();
-        self.has_said_idle = false;
         for (kind, body) in envelope.records()? {
             self.sender.push(kind, &[&body])?;
         }
@@ -251,9 +263,7 @@ impl Session<'_> {
         let (mut messages, mut saved, mut open_saved) = (Vec::new(), Vec::new(), Vec::new());
         let mut envelopes = envelopes.into_iter().peekable();
         while let Some(envelope) = envelopes.next() {
-            if !matches!(envelope, Envelope::Idle(_)) {
-                self.peer_is_idle = false;
-            }
+            self.heard += u64::from(!matches!(envelope, Envelope::Idle(_)));
             match envelope {
                 Envelope::Message(message) => messages.push(Incoming::Sealed(message)),
                 Envelope::Open(open) => messages.push(Incoming::Open(open)),
@@ -261,7 +271,7 @@ impl Session<'_> {
                 Envelope::OpenSaved(one) => open_saved.push(one),
                 Envelope::NotSaved(nak) => self.not_saved(nak).await?,
                 Envelope::Hello(hello) => self.meet(hello).await?,
-                Envelope::Idle(_) => self.peer_is_idle = true,
+                Envelope::Idle(idle) => self.peer_idle_at = Some((idle.heard, self.heard)),
                 pairing => self.pairing(pairing).await?,
             }
             // What is alike and stands in a row goes to the disk at once.
