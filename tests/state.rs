@@ -1,5 +1,6 @@
 //! The state directory: what is refused, what is never harmed, and what keywire-files(5) promises about it.
 
+mod chat;
 mod crowd;
 mod faults;
 

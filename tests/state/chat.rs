@@ -1,0 +1,96 @@
+//! Conversations as keywire-files(5) shows them.
+
+use super::documented;
+use crate::sandbox::User;
+use keywire::chat::{Chat, Cursors, Stage};
+use keywire::json::{self, Value};
+use keywire::key::{KeyPair, PublicKey, SecretKey};
+use keywire::proto::chat::Envelope;
+use keywire::store::Store;
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+const LOG: &str = "chat/KEY/log.jsonl";
+const STATE: &str = "chat/KEY/state.json";
+const CURSORS: &str = "chat/cursors.json";
+
+/// The only example of the file `name`.
+fn example(name: &str) -> String {
+    let (_, mut examples) = documented(name);
+    assert_eq!(examples.len(), 1, "{name}");
+    examples.remove(0)
+}
+
+fn value(text: &str) -> Value {
+    json::parse(text.as_bytes(), text.len()).unwrap()
+}
+
+/// The field names in objects, however deep.
+fn fields(value: &Value, into: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(map) => map.iter().for_each(|(name, value)| {
+            into.insert(name.clone());
+            fields(value, into);
+        }),
+        Value::Array(rows) => rows.iter().for_each(|row| fields(row, into)),
+        _ => {}
+    }
+}
+
+fn listed(name: &str) -> BTreeSet<String> {
+    let (section, _) = documented(name);
+    let items = section.lines().filter_map(|line| line.strip_prefix(".It Va "));
+    items.flat_map(|names| names.split(" , ")).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_conversation_in_the_page_is_one_that_opens_and_goes_on() {
+    let (_, identities) = documented("identity.json");
+    let secret = identities.iter().find_map(|text| Some(value(text)["secret"].as_str()?.to_owned())).unwrap();
+    let me = Arc::new(KeyPair::from_secret(SecretKey::from_text(&secret).unwrap()));
+    let peer: PublicKey = value(&example(STATE))["key"].as_str().unwrap().parse().unwrap();
+
+    let user = User::new();
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(user.home().join(format!("chat/{peer}"))).unwrap();
+    for name in [LOG, STATE, CURSORS] {
+        let path = user.home().join(name.replace("KEY", &peer.to_string()));
+        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).unwrap();
+        std::io::Write::write_all(&mut file, example(name).as_bytes()).unwrap();
+    }
+    let clock = Arc::new(|| SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_256_100));
+    let chat = Chat::open(Store::at(&user.home()), me, clock).unwrap();
+    assert_eq!(chat.peers().unwrap(), [peer]);
+    let talk = chat.with(peer);
+    let history = talk.last(10).unwrap();
+    let seen: Vec<_> = history.iter().map(|entry| (entry.text.as_str(), entry.stage)).collect();
+    let expected = [
+        ("is it done?", None),
+        ("it is", Some(Stage::Acked)),
+        ("lunch?", Some(Stage::Expired)),
+        ("hm", Some(Stage::Expired)),
+        ("the next one is done too", Some(Stage::Queued)),
+    ];
+    assert_eq!(seen, expected);
+    let waiting = talk.waiting(|_| false, 10).unwrap();
+    assert!(matches!(&waiting[..], [Envelope::Open(open)] if open.body == "the next one is done too"));
+    assert_eq!(Cursors::load(&chat).unwrap().get("backup", &peer).unwrap(), 1);
+    assert!(chat.notices().is_empty(), "the example is damaged");
+}
+
+#[test]
+fn the_page_names_every_field_of_its_conversation_and_no_other() {
+    let mut shown = BTreeSet::new();
+    example(LOG).lines().for_each(|line| fields(&value(line), &mut shown));
+    assert_eq!(listed(LOG), shown, "the list on the left, the example on the right");
+    let mut shown = BTreeSet::new();
+    fields(&value(&example(STATE)), &mut shown);
+    let as_in_the_log = ["id", "seq", "time", "ttl", "reply_to"].map(str::to_owned);
+    let mut named = listed(STATE);
+    named.extend(as_in_the_log);
+    assert_eq!(named, shown, "the list on the left, the example on the right");
+    let cursors = value(&example(CURSORS));
+    assert!(listed(CURSORS).iter().eq(cursors.as_object().unwrap().keys().collect::<BTreeSet<_>>()));
+}
