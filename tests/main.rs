@@ -9,6 +9,7 @@
     unreachable_pub
 )]
 
+mod chat;
 mod dropin;
 mod hostile;
 mod keygen;

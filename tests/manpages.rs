@@ -52,6 +52,21 @@ fn listed_by_help(words: &[&str]) -> (BTreeSet<String>, BTreeSet<String>) {
     (options, subcommands)
 }
 
+/// The same of a program or command and of all commands below it; a command of a command is `one other`.
+fn listed_below(words: &[&str]) -> (BTreeSet<String>, BTreeSet<String>) {
+    let (mut options, direct) = listed_by_help(words);
+    let mut commands = BTreeSet::new();
+    for command in direct {
+        let (more, below) = listed_below(&[words, &[command.as_str()]].concat());
+        options.extend(more);
+        commands.extend(below.iter().map(|below| format!("{command} {below}")));
+        if below.is_empty() {
+            commands.insert(command);
+        }
+    }
+    (options, commands)
+}
+
 /// The long options that a page lists: its lines `.It Fl x , Fl -name Ar value`.
 fn listed_by_page(page: &str) -> BTreeSet<String> {
     page.lines()
@@ -64,10 +79,7 @@ fn listed_by_page(page: &str) -> BTreeSet<String> {
 #[test]
 fn every_option_of_help_stands_in_the_page_and_the_other_way_round() {
     for program in programs() {
-        let (mut options, commands) = listed_by_help(&[&program]);
-        for command in &commands {
-            options.extend(listed_by_help(&[&program, command]).0);
-        }
+        let (options, commands) = listed_below(&[&program]);
         let page = page(&program);
         assert_eq!(options, listed_by_page(&page), "{program}: --help on the left, the page on the right");
         for command in commands {

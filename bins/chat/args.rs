@@ -422,6 +422,7 @@ impl argh::FromArgValue for Id {
     }
 }
 
+/// A sentence is all that argh hands on.
 fn in_words(error: Error) -> String {
-    error.to_string()
+    std::iter::once(error.to_string()).chain(error.hints().iter().cloned()).collect::<Vec<_>>().join("; ")
 }

@@ -1,0 +1,3 @@
+//! kw-chat, one scenario a test.
+
+mod cli;
