@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 const RANDOM: usize = 100_000;
 
 /// Throws everything at `check`, which panics where it should.
-fn attack(name: &str, good: &[&[u8]], check: impl Fn(&[u8])) {
+pub(super) fn attack(name: &str, good: &[&[u8]], check: impl Fn(&[u8])) {
     for bytes in good.iter().flat_map(|good| near(good)) {
         check(&bytes);
     }
