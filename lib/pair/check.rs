@@ -27,8 +27,8 @@ fn check_pair(pair: &Pair) -> Result<(), &'static str> {
     let is_open = pair.open_sent || pair.open_received;
     let rules = [
         (pair.is_empty(), "there is nothing"),
-        (ours && theirs, "an invite of each side waits"),
         (ours && declined, "an invite waits for a key that was declined"),
+        (ours && theirs, "an invite of each side waits"),
         (pair.outcome == Outcome::Blocked && (ours || theirs || is_open), "something waits though it is blocked"),
         (!paired && pair.ack.is_some(), "there is an \"ack\" without a pair"),
         (!paired && pair.confirm.is_some(), "there is a \"confirm\" without a pair"),

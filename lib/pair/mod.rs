@@ -10,6 +10,7 @@ mod agree;
 mod bounds;
 mod check;
 mod ours;
+mod owed;
 mod theirs;
 
 #[cfg(test)]
@@ -19,7 +20,7 @@ use crate::addr::HostPort;
 use crate::error::{Error, Result};
 use crate::json::Bytes;
 use crate::key::{KeyPair, PublicKey};
-use crate::proto::chat::{About, Envelope, Invite, InviteId, PairAck, PairConfirm};
+use crate::proto::chat::{Invite, InviteId, PairAck};
 use crate::ratchet::Ratchet;
 use crate::seal::StorageKey;
 use crate::store::{Privacy, State, Store, Version};
@@ -33,9 +34,6 @@ pub const PAIRS: &str = "pairs.json";
 
 /// How long an invite waits.
 pub const INVITE_LIFE: Duration = Duration::from_secs(30 * 86_400);
-
-/// When an invite that has arrived is said once more: that it has arrived does not tell that it was kept.
-const REMINDER: Duration = Duration::from_secs(3600);
 
 /// Everybody with whom there is, was or may be a pair.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -263,35 +261,6 @@ impl Pairs {
         }
     }
 
-    /// What must be said to `key` on the next connection, in this order, until [`Pairs::said`] or an answer changes it.
-    #[must_use]
-    pub fn owed(&self, key: &PublicKey, now: SystemTime) -> Vec<Envelope> {
-        let Some(pair) = self.get(key) else { return Vec::new() };
-        let now = Time::of(now);
-        let ack = pair.ack.clone().map(Envelope::Ack);
-        let confirm = pair.confirm.iter().filter(|confirm| !confirm.said);
-        let confirm = confirm.map(|confirm| PairConfirm { id: confirm.id, mac: confirm.mac.clone() });
-        let decline = pair.decline.map(|id| Envelope::Decline(About { id }));
-        let invite = pair.ours.iter().filter(|ours| ours.is_due(now)).map(Ours::invite);
-        let first = ack.into_iter().chain(confirm.map(Envelope::Confirm));
-        first.chain(decline).chain(invite.map(Envelope::Invite)).collect()
-    }
-
-    /// `envelope`, which was owed to `key`, has left; whether anything changed by that.
-    pub fn said(&mut self, key: &PublicKey, envelope: &Envelope) -> bool {
-        let Some(pair) = self.pairs.iter_mut().find(|pair| pair.key == *key) else { return false };
-        match (envelope, &mut pair.confirm) {
-            (Envelope::Confirm(said), Some(confirm)) if confirm.id == said.id && !confirm.said => confirm.said = true,
-            (Envelope::Decline(said), _) if pair.decline == Some(said.id) => {
-                pair.decline = None;
-                // The peer forgets its invite when it hears this, so there is nothing left that our user could agree to.
-                pair.theirs.take_if(|theirs| theirs.id == said.id);
-            }
-            _ => return false,
-        }
-        true
-    }
-
     /// Changes what there is with `key`, from nothing if need be; nothing has changed if `change` fails.
     fn change<R>(&mut self, key: PublicKey, now: SystemTime, change: impl FnOnce(&mut Pair) -> Result<R>) -> Result<R> {
         let mut pair = self.get(&key).cloned().unwrap_or_else(|| Pair::new(key, now));
@@ -390,11 +359,6 @@ impl Pair {
 impl Ours {
     fn invite(&self) -> Invite {
         Invite { id: self.id, expires: self.expires.unix(), noise: self.noise.clone() }
-    }
-
-    /// Whether it must be said: it has not arrived yet, or that was long ago.
-    fn is_due(&self, now: Time) -> bool {
-        now < self.expires && self.received.is_none_or(|received| now.apart(received) >= REMINDER)
     }
 }
 

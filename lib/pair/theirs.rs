@@ -116,11 +116,14 @@ impl Pairs {
             return Heard::NoPair;
         };
         match &pair.ack {
-            Some(ack) if ack.id == confirm.id && ratchet.is_confirmed_by(confirm) => {
+            Some(ack) if ack.id != confirm.id => Heard::Nothing,
+            Some(_) if ratchet.is_confirmed_by(confirm) => {
                 pair.ack = None;
                 Heard::Confirmed
             }
-            _ => Heard::Nothing,
+            // Whoever died between the keys and the pairs may have saved the keys of another consent: there is no way on.
+            Some(_) => Heard::NoPair,
+            None => Heard::Nothing,
         }
     }
 
