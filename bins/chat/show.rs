@@ -166,7 +166,8 @@ impl Show {
         if self.form != Form::Json {
             self.line(&text);
         }
-        if let Some(Err(why)) = &relation.told {
+        // What our user has decided holds here; that an invite has not arrived is another thing, and has a status of its own.
+        if let (Some(Err(why)), "invited") = (&relation.told, relation.standing.as_str()) {
             cli::report(NAME, &Error::network(format!("{name} cannot be reached: {}", sanitize_line(why))));
         }
         Ok(())

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 const LEAST_BEGINNING: usize = 12;
 
 /// How long names are shown before the address book is read anew.
-const FRESH: Duration = Duration::from_secs(1);
+const FRESH: Duration = Duration::from_millis(100);
 
 /// What is known here about others.
 pub(crate) struct Known {
