@@ -5,10 +5,12 @@ mod crowd;
 mod faults;
 
 use crate::sandbox::{Done, User, binary};
+use keywire::chat::Config;
 use keywire::identity::IdentityFile;
 use keywire::json::{self, Value};
-use keywire::key::KeyPair;
-use keywire::seal::Passphrase;
+use keywire::key::{KeyPair, SecretKey};
+use keywire::pair::{Ourselves, Pair, Pairs, Standing};
+use keywire::seal::{Passphrase, StorageKey};
 use keywire::store::Store;
 use keywire::trust::{Allowlist, Peers};
 use std::collections::BTreeSet;
@@ -16,6 +18,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, SystemTime};
 
 fn new_key() -> String {
     KeyPair::generate().unwrap().public().to_string()
@@ -362,6 +365,10 @@ fn the_examples_in_the_page_are_files_that_load() {
         assert!(Allowlist::load(&Store::at(&user.home())).unwrap().rules().len() > 1);
         user.run("kw-peers", ["rules"]).succeeds();
     });
+    each_example("config.json", |user| {
+        let config = Config::load(&Store::at(&user.home())).unwrap();
+        assert_eq!((config.retention_days, config.addresses.len()), (Some(365), 2));
+    });
     let mut sealed = BTreeSet::new();
     each_example("identity.json", |user| {
         let file = IdentityFile::locate(Some(&user.home().join("identity.json"))).unwrap();
@@ -370,6 +377,38 @@ fn the_examples_in_the_page_are_files_that_load() {
         sealed.insert(file.public().unwrap().1);
     });
     assert_eq!(sealed.len(), 2, "one example in clear, one sealed");
+}
+
+#[test]
+fn the_pairs_in_the_page_load_and_are_those_of_its_identity() {
+    each_example("pairs.json", |user| {
+        let store = Store::at(&user.home());
+        let (_, identities) = documented("identity.json");
+        let identity: Value = json::parse(identities[0].as_bytes(), identities[0].len()).unwrap();
+        let me = KeyPair::from_secret(SecretKey::from_text(identity["secret"].as_str().unwrap()).unwrap());
+        let storage = StorageKey::of(&me);
+        let us = Ourselves { me: &me, storage: &storage, addresses: &[] };
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_300_000);
+        let pairs = Pairs::load(&store).unwrap();
+        let standings: Vec<Standing> = pairs.list().iter().map(Pair::standing).collect();
+        let pending = pairs.list()[2].key;
+        assert_eq!(
+            standings,
+            [
+                Standing::Accepted { confirmed: true },
+                Standing::Invited,
+                Standing::Pending,
+                Standing::Accepted { confirmed: false },
+                Standing::Declined,
+                Standing::Open
+            ]
+        );
+        Pairs::update(&store, |pairs| pairs.accept(us, &pending, now)).unwrap();
+        assert_eq!(Pairs::load(&store).unwrap().standing(&pending), Standing::Accepted { confirmed: false });
+        let path = user.home().join("pairs.json");
+        fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
+        assert!(Pairs::load(&store).unwrap_err().to_string().starts_with("others may read"));
+    });
 }
 
 #[test]
@@ -384,14 +423,18 @@ fn the_page_names_every_field_of_its_examples_and_no_other() {
             _ => {}
         }
     }
-    for name in ["identity.json", "peers.json", "allow.json"] {
+    for name in ["identity.json", "peers.json", "allow.json", "config.json", "pairs.json"] {
         let (section, examples) = documented(name);
         let mut shown = BTreeSet::new();
         for example in examples {
             fields(&json::parse(example.as_bytes(), example.len()).unwrap(), &mut shown);
         }
-        let listed: BTreeSet<_> =
-            section.lines().filter_map(|line| line.strip_prefix(".It Va ")).map(str::to_owned).collect();
+        let listed: BTreeSet<_> = section
+            .lines()
+            .filter_map(|line| line.strip_prefix(".It Va "))
+            .flat_map(|names| names.split(" , Va "))
+            .map(str::to_owned)
+            .collect();
         assert_eq!(listed, shown, "{name}: the list on the left, the examples on the right");
     }
 }

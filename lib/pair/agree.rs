@@ -84,7 +84,7 @@ pub(super) fn conclude(
     let addresses = introduced(&handshake.read(&ack.noise.0)?)?;
     let ratchet = Ratchet::begin(&handshake.finish()?, Role::Initiator, us.me.public(), Time::of(now).unix());
     let mac = Bytes(ratchet.confirm(ack.id.0).to_vec());
-    let confirm = Confirm { id: ack.id, mac, ack: fingerprint(ack), said: false };
+    let confirm = Confirm { id: ack.id, mac, consent: fingerprint(ack), said: false };
     Ok((Agreed { ratchet, addresses }, confirm))
 }
 

@@ -49,5 +49,5 @@ fn has_wrong_length(pair: &Pair) -> bool {
     let mut messages = ours.into_iter().chain(theirs).chain(pair.ack.as_ref().map(|ack| &ack.noise));
     let confirm = pair.confirm.as_ref();
     messages.any(|noise| check_length(noise).is_err())
-        || confirm.is_some_and(|confirm| confirm.mac.0.len() != SECRET_LEN || confirm.ack.0.len() != 64)
+        || confirm.is_some_and(|confirm| confirm.mac.0.len() != SECRET_LEN || confirm.consent.0.len() != 64)
 }

@@ -125,8 +125,8 @@ struct Theirs {
 struct Confirm {
     id: InviteId,
     mac: Bytes,
-    /// The hash of the consent: another one under the same id is not answered.
-    ack: Bytes,
+    /// The hash of the consent that it answers: another one under the same id is not answered.
+    consent: Bytes,
     /// Whether it has left since the consent came last.
     said: bool,
 }

@@ -101,7 +101,8 @@ impl Pairs {
             })?;
             return Ok(Heard::Paired(Box::new(agreed.ratchet)));
         }
-        match pair.confirm.as_mut().filter(|confirm| confirm.id == ack.id && confirm.ack == agree::fingerprint(ack)) {
+        match pair.confirm.as_mut().filter(|confirm| confirm.id == ack.id && confirm.consent == agree::fingerprint(ack))
+        {
             Some(confirm) => {
                 confirm.said = false;
                 Ok(Heard::Owed)

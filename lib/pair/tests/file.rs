@@ -89,7 +89,12 @@ fn what_cannot_be_is_refused_with_its_reason() {
         (blocked, "open_sent", true.into(), "though it is blocked"),
         (invited, "ack", field(unconfirmed, "ack"), "an \"ack\" without a pair"),
         (unconfirmed, "outcome", "removed".into(), "an \"ack\" without a pair"),
-        (invited, "confirm", json::json!({"id": "0".repeat(32), "mac": "", "ack": "", "said": true}), "a \"confirm\""),
+        (
+            invited,
+            "confirm",
+            json::json!({"id": "0".repeat(32), "mac": "", "consent": "", "said": true}),
+            "a \"confirm\"",
+        ),
         (invited, "decline", field(declined, "decline"), "a \"decline\" of nothing"),
         (paired, "open_received", true.into(), "both open and not"),
         (half, "open_sent", false.into(), "there is nothing"),
