@@ -3,7 +3,7 @@
 //! Every change is by somebody's word: the user's (`ours.rs`), or the peer's over a connection that has proven its key
 //! (`theirs.rs`). Nothing here knows a socket. keywire-protocol(7), CHAT; keywire-files(5).
 //!
-//! With a key there is an [`Outcome`], which is the last word that counts, and beside it at most one invite that waits: ours
+//! With a key there is an outcome, which is the last word that counts, and beside it at most one invite that waits: ours
 //! for the peer's word, or the peer's for our user's. A pair holds while an invite for new keys waits beside it.
 
 mod agree;
