@@ -43,7 +43,7 @@ fn fields(value: &Value, into: &mut BTreeSet<String>) {
 fn listed(name: &str) -> BTreeSet<String> {
     let (section, _) = documented(name);
     let items = section.lines().filter_map(|line| line.strip_prefix(".It Va "));
-    items.flat_map(|names| names.split(" , ")).map(str::to_owned).collect()
+    items.flat_map(|names| names.split(" , Va ")).map(str::to_owned).collect()
 }
 
 #[test]
