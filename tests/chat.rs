@@ -1,3 +1,4 @@
 //! kw-chat, one scenario a test.
 
 mod cli;
+mod listen;
