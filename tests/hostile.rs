@@ -1,6 +1,6 @@
 //! Hostile bytes: at every decoder of the library, in the handshake, in the records and in the time between them.
 
-mod chat;
+pub mod chat;
 mod copy;
 mod decoders;
 mod files;
