@@ -1,9 +1,13 @@
 //! keywire-protocol(7) is the truth about the wire: its tables, numbers and examples are compared with the library.
 
+use crate::hostile::chat::one_of_each;
 use keywire::conn::{self, Limits, ListenOptions, Reason, Record, kind};
 use keywire::noise::{self, Preface};
-use keywire::proto::{copy, pipe, pty};
+use keywire::proto::chat::Why;
+use keywire::proto::{chat, copy, pipe, pty};
+use keywire::ratchet;
 use keywire::seal::{CIPHER_KEY_LEN, Suite, TAG_LEN};
+use keywire::trust::MAX_ADDRESSES;
 use keywire::{addr, frame, json, key, record, root};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -174,6 +178,15 @@ fn the_numbers_of_the_page_are_the_ones_in_the_code() {
         ("MAX_PATH_LEN", root::MAX_PATH_LEN as u64),
         ("MAX_TEXT_LEN", copy::MAX_TEXT_LEN as u64),
         ("WINDOW", copy::WINDOW),
+        ("CHAT_PORT", u64::from(chat::CHAT.port.unwrap())),
+        ("MAX_ENVELOPE_LEN", chat::MAX_ENVELOPE_LEN as u64),
+        ("MAX_ID_LEN", chat::MAX_ID_LEN as u64),
+        ("PAIR_LEN", ratchet::PAIR_LEN as u64),
+        ("EPOCH_MESSAGES", ratchet::EPOCH_MESSAGES),
+        ("EPOCH_SECONDS", ratchet::EPOCH_SECONDS),
+        ("RECONNECT_SECONDS", ratchet::RECONNECT_SECONDS),
+        ("MAX_SKIPPED", ratchet::MAX_SKIPPED as u64),
+        ("MAX_OLD_EPOCHS", ratchet::MAX_OLD_EPOCHS as u64),
     ];
     assert_eq!(page, BTreeMap::from(code));
     assert_eq!(ListenOptions::default().handshake_within, conn::HANDSHAKE_WITHIN);
@@ -184,7 +197,7 @@ fn the_numbers_of_the_page_are_the_ones_in_the_code() {
 fn the_text_of_the_page_has_the_numbers_of_its_list() {
     let said = [
         ("KEYS", vec!["61 characters".to_owned(), "The public key is 32 bytes".to_owned()]),
-        ("ADDRESSES", vec![format!("{} for pty, none for pipe", pty::PTY.port.unwrap())]),
+        ("ADDRESSES", vec![format!("{} for pty, {} for chat, none", pty::PTY.port.unwrap(), chat::CHAT.port.unwrap())]),
         ("CONNECTION", vec!["lets 128 connections".to_owned(), "lets 16 of one source".to_owned()]),
         (
             "HANDSHAKE",
@@ -220,6 +233,24 @@ fn the_text_of_the_page_has_the_numbers_of_its_list() {
                 format!("BLAKE3 with {} bytes", copy::HASH_LEN),
             ],
         ),
+        (
+            "CHAT",
+            vec![
+                format!("Its port is {}", chat::CHAT.port.unwrap()),
+                format!("at most {} bytes.", chat::MAX_ENVELOPE_LEN),
+                format!("1 to {}\nletters", chat::MAX_ID_LEN),
+                format!("at most {} texts", MAX_ADDRESSES),
+                format!("the first {} bytes of h", ratchet::PAIR_LEN),
+                format!("at most {} bytes of UTF-8", chat::MAX_TEXT_LEN),
+                format!("kept, {} over all epochs", ratchet::MAX_SKIPPED),
+                format!("more than {} beyond the next", ratchet::MAX_SKIPPED),
+                format!("wiped; {} older ones", ratchet::MAX_OLD_EPOCHS),
+                format!("after {} messages in the newest", ratchet::EPOCH_MESSAGES),
+                format!("{} hours after it began", ratchet::EPOCH_SECONDS / 3600),
+                format!("{} minutes\nafter it began", ratchet::RECONNECT_SECONDS / 60),
+                format!("for {} days", keywire::pair::INVITE_LIFE.as_secs() / 86400),
+            ],
+        ),
     ];
     for (name, phrases) in said {
         let section = section(name);
@@ -229,6 +260,63 @@ fn the_text_of_the_page_has_the_numbers_of_its_list() {
     }
     let prologue = Preface::new(Suite::ChaChaPoly).prologue("pty");
     assert_eq!(prologue, [&b"keywire"[..], &[1, 2], b"pty"].concat());
+}
+
+#[test]
+fn the_envelopes_on_the_page_are_those_of_the_code_with_their_fields() {
+    let section = section("CHAT");
+    let envelopes = section.split("\n.Ss Envelopes\n").nth(1).unwrap().split("\n.Ss ").next().unwrap();
+    let mut page: Vec<(String, Vec<String>)> = Vec::new();
+    for line in envelopes.lines().filter_map(|line| line.strip_prefix(".It Ql ")) {
+        let (name, fields) = line.split_once(" Pq Va ").unwrap_or((line, ""));
+        page.push((
+            name.to_owned(),
+            fields.split(" , ").filter(|field| !field.is_empty()).map(str::to_owned).collect(),
+        ));
+    }
+    let mut code: Vec<(String, Vec<String>)> = Vec::new();
+    for envelope in one_of_each() {
+        let text = String::from_utf8(envelope.encode().unwrap()).unwrap();
+        let value: json::Value = json::parse(text.as_bytes(), text.len()).unwrap();
+        let mut fields: Vec<String> = value.as_object().unwrap().keys().cloned().collect();
+        fields.retain(|field| field != "type");
+        // In the order in which they are written.
+        fields.sort_by_key(|field| text.find(&format!("\"{field}\":")));
+        code.push((value["type"].as_str().unwrap().to_owned(), fields));
+    }
+    assert_eq!(page, code);
+    let source = read("lib/proto/chat.rs");
+    let named = source.lines().filter_map(|line| line.trim().strip_prefix("#[serde(rename = \"")?.strip_suffix("\")]"));
+    assert_eq!(named.collect::<Vec<_>>(), code.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>());
+    for why in [Why::NoKey, Why::Used, Why::Damaged, Why::Full, Why::Unavailable] {
+        let name = json::line(&why).unwrap();
+        assert!(section.contains(&format!("\n.Ql {} ,\n", name.trim_matches('"'))), "{name}");
+    }
+}
+
+#[test]
+fn the_worked_pairing_on_the_page_is_the_vector() {
+    let vectors = read("tests/vectors/chat.json");
+    let vectors: json::Value = json::parse(vectors.as_bytes(), vectors.len()).unwrap();
+    let section = section("CHAT");
+    let block = section.split("\n.Ss A worked pairing\n").nth(1).unwrap();
+    let block = block.split(".Bd -literal -offset indent\n").nth(1).unwrap().split(".Ed").next().unwrap();
+    let mut shown: Vec<(&str, String)> = Vec::new();
+    for line in block.lines() {
+        match line.strip_prefix("    ") {
+            Some(more) => shown.last_mut().unwrap().1.push_str(more),
+            None => shown.push((line, String::new())),
+        }
+    }
+    for (path, shown) in &shown {
+        let value = path.split('.').fold(&vectors, |value, name| match name.parse::<usize>() {
+            Ok(at) => &value[at],
+            Err(_) => &value[name],
+        });
+        let whole = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        assert_eq!(*shown, whole, "{path}");
+    }
+    assert!(shown.len() > 10, "{} values", shown.len());
 }
 
 #[test]
