@@ -56,7 +56,7 @@ pub(super) fn answer(
 ) -> Result<(Agreed, PairAck)> {
     let (mut handshake, addresses) = open(us, from, invite)?;
     let noise = Bytes(handshake.write(&introduction(us)?)?);
-    let ratchet = Ratchet::begin(&handshake.finish()?, Role::Responder, us.me.public(), Time::of(now).unix());
+    let ratchet = Ratchet::begin(&handshake.finish()?, us.me.public(), Time::of(now).unix());
     Ok((Agreed { ratchet, addresses }, PairAck { id: invite.id, noise }))
 }
 
@@ -82,7 +82,7 @@ pub(super) fn conclude(
         return Err(damaged());
     }
     let addresses = introduced(&handshake.read(&ack.noise.0)?)?;
-    let ratchet = Ratchet::begin(&handshake.finish()?, Role::Initiator, us.me.public(), Time::of(now).unix());
+    let ratchet = Ratchet::begin(&handshake.finish()?, us.me.public(), Time::of(now).unix());
     let mac = Bytes(ratchet.confirm(ack.id.0).to_vec());
     let confirm = Confirm { id: ack.id, mac, consent: fingerprint(ack), said: false };
     Ok((Agreed { ratchet, addresses }, confirm))

@@ -8,7 +8,7 @@ mod meet;
 pub use meet::{Meeting, Step};
 
 use crate::error::{Error, Result};
-use crate::handshake::{Finished, Role};
+use crate::handshake::Finished;
 use crate::json::Bytes;
 use crate::kdf;
 use crate::key::PublicKey;
@@ -111,8 +111,7 @@ pub struct Opened {
 impl Ratchet {
     /// The first epoch, from a finished pairing; `now` in seconds since 1970.
     #[must_use]
-    pub fn begin(keys: &Finished, role: Role, me: PublicKey, now: u64) -> Self {
-        let _ = role;
+    pub fn begin(keys: &Finished, me: PublicKey, now: u64) -> Self {
         let both = Zeroizing::new([keys.from_initiator.as_ref(), keys.from_responder.as_ref()].concat());
         let root = Kept(kdf::derive(&keys.hash, &both, &[b"keywire chat root v1"]));
         let mut pair = [0; PAIR_LEN];

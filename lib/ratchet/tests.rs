@@ -21,10 +21,10 @@ fn key(byte: u8) -> PublicKey {
 
 /// Both ends of the pair that the byte names, between the keys of 1 and 2.
 fn pair(name: u8) -> [Ratchet; 2] {
-    [(1, 2, Role::Initiator), (2, 1, Role::Responder)].map(|(me, peer, role)| {
+    [(1, 2), (2, 1)].map(|(me, peer)| {
         let (from_initiator, from_responder) = (Zeroizing::new([name; 32]), Zeroizing::new([!name; 32]));
         let keys = Finished { peer: key(peer), hash: [name; 64], from_initiator, from_responder };
-        Ratchet::begin(&keys, role, key(me), NOW)
+        Ratchet::begin(&keys, key(me), NOW)
     })
 }
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::handshake::{Handshake, Pattern};
+use crate::handshake::{Handshake, Pattern, Role};
 use crate::json::Value;
 use crate::proto::chat::Hello;
 use data_encoding::HEXLOWER;
@@ -46,7 +46,7 @@ fn paired(of: &Value) -> [Ratchet; 2] {
     assert_eq!(a.hash[..], hex(&of["handshake_hash"]));
     assert_eq!(a.from_initiator[..], hex(&of["from_initiator"]));
     assert_eq!(a.from_responder[..], hex(&of["from_responder"]));
-    [Ratchet::begin(&a, Role::Initiator, from, NOW), Ratchet::begin(&b, Role::Responder, to, NOW)]
+    [Ratchet::begin(&a, from, NOW), Ratchet::begin(&b, to, NOW)]
 }
 
 /// Sends the messages of the vector.

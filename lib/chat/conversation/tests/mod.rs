@@ -11,7 +11,7 @@ mod stolen;
 use super::{Conversation, Draft, Incoming, LOG};
 use crate::chat::CHAT_DIR;
 use crate::chat::tests::{BEGIN, Home};
-use crate::handshake::{Finished, Role};
+use crate::handshake::Finished;
 use crate::key::{KeyPair, PublicKey};
 use crate::proto::chat::{Envelope, Message, MessageId, Open, OpenSaved, Saved};
 use crate::ratchet::{Head, Meeting, Ratchet};
@@ -80,11 +80,11 @@ impl Talk {
 
 /// Agrees on the keys that `name` names, in place of those that were there.
 fn agree(talks: &[Talk; 2], name: u8) {
-    for (talk, role) in talks.iter().zip([Role::Initiator, Role::Responder]) {
+    for talk in talks {
         let (from_initiator, from_responder) = (Zeroizing::new([name; 32]), Zeroizing::new([!name; 32]));
         let keys = Finished { peer: talk.peer, hash: [name; 64], from_initiator, from_responder };
         let me = talk.home.chat().me().public();
-        talk.start().begin(Ratchet::begin(&keys, role, me, BEGIN / 1000)).unwrap();
+        talk.start().begin(Ratchet::begin(&keys, me, BEGIN / 1000)).unwrap();
     }
 }
 
