@@ -28,4 +28,5 @@ mod scp;
 mod screen;
 mod sftp;
 mod state;
+mod talker;
 mod terminal;

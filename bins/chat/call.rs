@@ -1,5 +1,6 @@
 //! A call: to the listener that runs here, over its control socket, or to ourselves, with an engine of our own.
 
+use crate::NAME;
 use crate::answer::{Caller, House, answer};
 use crate::args::Own;
 use crate::exit;
@@ -63,6 +64,9 @@ pub(crate) async fn ask(store: &Store, own: &Own, request: Request) -> Result<Li
                 let mut caller = Caller { inputs: theirs, replies };
                 let end = answer(&house, Asked { me: None, request }, &mut caller).await;
                 house.engine.end().await;
+                for notice in house.engine.chat().notices() {
+                    cli::say(&format!("{NAME}: {notice}"));
+                }
                 // Whoever asked has the last word.
                 let _ = caller.say(Reply::End(end)).await;
             });
@@ -125,6 +129,7 @@ pub(crate) async fn take(house: House, call: Call) {
     let answering = tokio::spawn(async move {
         let mut caller = Caller { inputs: theirs, replies };
         let end = answer(&house, asked, &mut caller).await;
+        house.engine.tell_notices();
         let _ = caller.say(Reply::End(end)).await;
     });
     let hear = async {

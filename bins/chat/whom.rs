@@ -2,20 +2,18 @@
 
 use crate::request::To;
 use keywire::addr::{HostPort, PeerAddr};
+use keywire::chat::of_chat;
 use keywire::error::{Error, Result};
 use keywire::key::PublicKey;
 use keywire::pair::{Pair, Pairs, Standing};
 use keywire::proto::chat::CHAT;
-use keywire::proto::pty::PTY;
 use keywire::store::Store;
-use keywire::trust::{Peers, looks_like_key};
-use std::time::{Duration, Instant};
+use keywire::trust::{PEERS, Peers, looks_like_key};
+use std::os::unix::fs::MetadataExt;
+use std::time::SystemTime;
 
 /// Fewest characters of a key that stand for it: an attacker who makes keys at random does not meet them.
 const LEAST_BEGINNING: usize = 12;
-
-/// How long names are shown before the address book is read anew.
-const FRESH: Duration = Duration::from_millis(100);
 
 /// What is known here about others.
 pub(crate) struct Known {
@@ -25,7 +23,9 @@ pub(crate) struct Known {
 
 impl Known {
     pub(crate) fn load(store: &Store) -> Result<Self> {
-        Ok(Known { peers: Peers::load(store)?, pairs: Pairs::load(store)? })
+        let mut pairs = Pairs::load(store)?;
+        pairs.expire(SystemTime::now());
+        Ok(Known { peers: Peers::load(store)?, pairs })
     }
 
     /// The key that `text` stands for: a name, a key, or `KEY@HOST:PORT`.
@@ -78,7 +78,7 @@ impl Known {
         let mut addresses: Vec<HostPort> = Vec::new();
         let named = self.peers.with_key(&key).map(|peer| peer.addresses.as_slice()).unwrap_or_default();
         let own = self.pairs.get(&key).map(Pair::addresses).unwrap_or_default();
-        for at in named.iter().map(|at| without_port_of_pty(at.clone())).chain(own.iter().cloned()).map(with_port) {
+        for at in named.iter().cloned().map(of_chat).chain(own.iter().cloned().map(with_port)) {
             if !addresses.contains(&at) {
                 addresses.push(at);
             }
@@ -91,15 +91,6 @@ impl Known {
         let talks = |pair: &&Pair| matches!(pair.standing(), Standing::Accepted { .. } | Standing::Open);
         let all = self.pairs.list().iter().filter(talks).map(|pair| self.to_key(pair.key));
         all.filter(|to| !to.addresses.is_empty()).collect()
-    }
-}
-
-/// An address of the book is for every service: one with the port of kw-ptyd means the host, as its owner wrote it down for a
-/// shell. Dialing chat there would look to it like an attempt to get in.
-fn without_port_of_pty(at: HostPort) -> HostPort {
-    match (at.port(), CHAT.port) {
-        (Some(port), Some(own)) if Some(port) == PTY.port => at.with_port(own),
-        _ => at,
     }
 }
 
@@ -116,22 +107,27 @@ fn parse_via(url: &str) -> Result<PeerAddr> {
     Ok(PeerAddr { at: with_port(at.at), ..at })
 }
 
-/// Names from the address book, read anew while a program runs on.
+/// Names from the address book, read anew when it has changed.
 pub(crate) struct Names {
     store: Store,
     peers: Peers,
-    read: Instant,
+    stamp: Stamp,
 }
+
+/// What tells one state of a file from another; nothing where there is no file.
+type Stamp = Option<(u64, u64, i64, i64)>;
 
 impl Names {
     pub(crate) fn load(store: &Store) -> Result<Self> {
-        Ok(Names { store: store.clone(), peers: Peers::load(store)?, read: Instant::now() })
+        let stamp = stamp(store);
+        Ok(Names { store: store.clone(), peers: Peers::load(store)?, stamp })
     }
 
     /// The name of `key`, if it has one.
     pub(crate) fn of(&mut self, key: &PublicKey) -> Option<&str> {
-        if self.read.elapsed() > FRESH {
-            self.read = Instant::now();
+        let stamp = stamp(&self.store);
+        if self.stamp != stamp {
+            self.stamp = stamp;
             // An address book that cannot be read for a moment is no reason to stop showing messages.
             if let Ok(peers) = Peers::load(&self.store) {
                 self.peers = peers;
@@ -144,6 +140,12 @@ impl Names {
     pub(crate) fn called(&mut self, key: &PublicKey) -> String {
         self.of(key).map_or_else(|| key.to_string(), str::to_owned)
     }
+}
+
+/// Each change is a new file, so its number and times tell.
+fn stamp(store: &Store) -> Stamp {
+    let found = std::fs::symlink_metadata(store.path(PEERS)).ok()?;
+    Some((found.ino(), found.size(), found.mtime_nsec(), found.ctime_nsec()))
 }
 
 /// What a pair has come to, in the word that is shown.

@@ -13,7 +13,7 @@ mod tests;
 pub use config::{CONFIG, Config, Pairing};
 pub use conversation::{Conversation, Draft, Entry, Incoming, Queued, Side, Stage};
 pub use cursors::{CURSORS, Cursors};
-pub use engine::{Delivery, Engine, Event, Options, Target};
+pub use engine::{Delivery, Engine, Event, Options, Target, of_chat};
 
 use crate::error::{Error, Result};
 use crate::key::{KeyPair, PublicKey};
@@ -92,12 +92,14 @@ impl Chat {
         Ourselves { me: &self.0.me, storage: &self.0.storage, addresses: &self.0.config.addresses }
     }
 
-    /// The pairs as they are now.
+    /// The pairs as they are now, without invites whose time is over.
     ///
     /// # Errors
     /// Those of [`Pairs::load`].
     pub fn pairs(&self) -> Result<Pairs> {
-        Pairs::load(&self.0.store)
+        let mut pairs = Pairs::load(&self.0.store)?;
+        pairs.expire(self.now());
+        Ok(pairs)
     }
 
     /// The conversation with `peer`, whether there is one yet or not.

@@ -155,6 +155,8 @@ pub struct Hello {
     pub sent: u64,
     /// One more than the highest counter that came from the other side in that epoch.
     pub seen: u64,
+    /// One more than the highest counter of this side's that the other has acknowledged in that epoch.
+    pub acked: u64,
     /// A fresh X25519 public key, 32 bytes.
     pub step: Bytes,
     /// Whether this side wants a new epoch now.
@@ -240,7 +242,7 @@ pub struct Open {
     /// Names it for both sides, for ever.
     pub id: MessageId,
     /// The text.
-    pub body: String,
+    pub body: Bytes,
     /// Whether the sender wants to know when it is saved.
     pub ack: bool,
     /// When it was written, in milliseconds since 1970, by the sender's clock.

@@ -97,6 +97,8 @@ pub(super) struct Epoch {
     pub(super) seen: u64,
     /// How many messages we have sealed in it.
     pub(super) sent: u64,
+    /// One more than the highest number of ours that the peer has acknowledged.
+    pub(super) acked: u64,
     /// For our acknowledgements, and for those of the peer.
     pub(super) our_acks: Key,
     pub(super) their_acks: Key,
@@ -115,6 +117,7 @@ impl Epoch {
             receiving: chain(root, peer, me),
             seen: 0,
             sent: 0,
+            acked: 0,
             our_acks: acks(me, peer),
             their_acks: acks(peer, me),
             proven: false,

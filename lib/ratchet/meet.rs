@@ -49,6 +49,7 @@ impl Ratchet {
             proven: self.newest.proven,
             sent: self.newest.sent,
             seen: self.newest.seen,
+            acked: self.newest.acked,
             step: Bytes(key.public().as_bytes().to_vec()),
             want,
             mac: Bytes::default(),
@@ -70,14 +71,18 @@ impl Ratchet {
         let together = mine.ep == theirs.ep;
         // Whether there is a step is decided by the two hellos alone, which both sides have. That we went back is said only
         // if what we sent since our hello does not explain it.
+        let is_behind = |one: &Hello, other: &Hello| other.seen > one.sent || other.acked > one.seen;
         let meeting = Meeting {
-            stepped: !together || mine.want || theirs.want || theirs.seen > mine.sent || mine.seen > theirs.sent,
+            stepped: !together || mine.want || theirs.want || is_behind(mine, theirs) || is_behind(theirs, mine),
             we_went_back: match together {
-                true => theirs.seen > self.epoch(mine.ep).map_or(mine.sent, |epoch| epoch.sent),
+                true => {
+                    let (sent, seen) = self.epoch(mine.ep).map_or((mine.sent, mine.seen), |now| (now.sent, now.seen));
+                    theirs.seen > sent || theirs.acked > seen
+                }
                 false => theirs.proven && theirs.ep > self.newest.ep,
             },
             peer_went_back: match together {
-                true => mine.seen > theirs.sent,
+                true => is_behind(theirs, mine),
                 false => mine.proven && mine.ep > theirs.ep,
             },
         };
@@ -148,7 +153,7 @@ impl Ratchet {
 
 /// Gives what the MAC of a hello is over.
 pub(super) fn said<R>(hello: &Hello, binding: &[u8; 64], sender: &PublicKey, over: impl FnOnce(&[&[u8]]) -> R) -> R {
-    let [ep, sent, seen] = [hello.ep, hello.sent, hello.seen].map(u64::to_be_bytes);
+    let [ep, sent, seen, acked] = [hello.ep, hello.sent, hello.seen, hello.acked].map(u64::to_be_bytes);
     over(&[
         b"keywire hello v1",
         binding,
@@ -158,6 +163,7 @@ pub(super) fn said<R>(hello: &Hello, binding: &[u8; 64], sender: &PublicKey, ove
         &[u8::from(hello.proven)],
         &sent,
         &seen,
+        &acked,
         &hello.step.0,
         &[u8::from(hello.want)],
     ])

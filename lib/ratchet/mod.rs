@@ -276,10 +276,11 @@ impl Ratchet {
         Some(self.epoch(message.ep)?.acknowledge(self.pair.0.as_ref(), message))
     }
 
-    /// Something of the peer's came that proves that it has the epoch `ep` too.
-    pub fn prove(&mut self, ep: u64) {
+    /// The peer has acknowledged our message `n` of the epoch `ep`, so it has the epoch too.
+    pub fn acknowledged(&mut self, ep: u64, n: u64) {
         if let Some(epoch) = self.epoch_mut(ep) {
             epoch.proven = true;
+            epoch.acked = epoch.acked.max(n.saturating_add(1));
         }
     }
 

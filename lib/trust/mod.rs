@@ -136,6 +136,7 @@ pub fn parse_past(text: &str, now: SystemTime) -> Result<SystemTime> {
         .or_else(|_| humantime::parse_rfc3339(&day))
         .ok()
         .or_else(|| now.checked_sub(humantime::parse_duration(text).ok()?))
+        .filter(|then| *then >= SystemTime::UNIX_EPOCH)
         .ok_or_else(|| {
             Error::usage(format!("'{}' is not a time", text.escape_debug()))
                 .hint("write how long ago (12h, 7d) or when (2026-12-31, 2026-12-31T18:00:00Z)")

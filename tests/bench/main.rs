@@ -7,6 +7,7 @@
 
 mod bulk;
 mod cat;
+mod chat;
 mod commands;
 mod copy;
 mod echo;
@@ -20,17 +21,27 @@ mod link;
 #[allow(dead_code, reason = "the tests need more of it than the benches")]
 #[path = "../openssh.rs"]
 mod openssh;
+#[allow(dead_code, reason = "the tests need more of it than the benches")]
+#[path = "../peer.rs"]
+mod peer;
+#[allow(dead_code, reason = "the tests need more of it than the benches")]
+#[path = "../sandbox.rs"]
+mod sandbox;
 mod screen;
 mod table;
+#[allow(dead_code, reason = "the tests need more of it than the benches")]
+#[path = "../talker.rs"]
+mod talker;
 
 /// A topic and what measures it.
 type Topic = (&'static str, fn(&mut table::Table));
 
-const TOPICS: [Topic; 8] = [
+const TOPICS: [Topic; 9] = [
     ("handshake", handshake::rows),
     ("bulk", bulk::rows),
     ("cat", cat::rows),
     ("copy", copy::rows),
+    ("chat", chat::rows),
     ("commands", commands::rows),
     ("echo", echo::rows),
     ("flood", flood::rows),

@@ -75,7 +75,7 @@ fn the_conversation_in_the_page_is_one_that_opens_and_goes_on() {
     ];
     assert_eq!(seen, expected);
     let waiting = talk.waiting(|_| false, 10).unwrap();
-    assert!(matches!(&waiting[..], [Envelope::Open(open)] if open.body == "the next one is done too"));
+    assert!(matches!(&waiting[..], [Envelope::Open(open)] if open.body.0 == b"the next one is done too"));
     assert_eq!(Cursors::load(&chat).unwrap().get("backup", &peer).unwrap(), 1);
     assert!(chat.notices().is_empty(), "the example is damaged");
 }

@@ -71,7 +71,7 @@ impl Work<'_> {
         let open = |message: &Incoming| {
             let length = match message {
                 Incoming::Sealed(message) => message.ct.0.len(),
-                Incoming::Open(message) => message.body.len(),
+                Incoming::Open(message) => message.body.0.len(),
             };
             if room == 0 {
                 return Opening::No(Why::Full);
@@ -80,7 +80,7 @@ impl Work<'_> {
             match message {
                 Incoming::Open(message) => {
                     let answer = Envelope::OpenSaved(OpenSaved { id: message.id.clone() });
-                    Opening::Text(Zeroizing::new(message.body.clone().into_bytes()), answer)
+                    Opening::Text(Zeroizing::new(message.body.0.clone()), answer)
                 }
                 Incoming::Sealed(message) => match keys.as_mut().map(|keys| keys.ratchet.open(message)) {
                     Some(Ok(opened)) => Opening::Text(opened.text, Envelope::Saved(opened.saved)),

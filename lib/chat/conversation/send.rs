@@ -5,6 +5,7 @@ use super::state::{Kept, Waiting};
 use super::work::{Found, Work};
 use super::{Conversation, Draft, LOOK_BACK, Queued, Side, Stage};
 use crate::error::{Error, Result};
+use crate::json::Bytes;
 use crate::proto::chat::{Envelope, MAX_TEXT_LEN, MessageId, NotSaved, Open, OpenSaved, Saved};
 use crate::ratchet::Head;
 use std::borrow::Cow;
@@ -12,10 +13,6 @@ use std::collections::{HashMap, HashSet};
 
 /// Most messages that wait for one peer.
 const MAX_WAITING: usize = 1000;
-
-/// How many messages get their number when they are stored. Others get it when they are sent, so that a long queue does not
-/// make the state long, and goes out under keys that are as new as can be.
-const NUMBERED_AHEAD: usize = 64;
 
 /// How often a message is sealed anew.
 const MAX_ANEW: u32 = 5;
@@ -122,7 +119,7 @@ impl Conversation {
             let proven = acks.iter().filter(|ack| {
                 let proves = keys.slots.get(&ack.id).is_some_and(|slot| slot.is_acknowledged_by(ack));
                 if proves {
-                    keys.ratchet.prove(ack.ep);
+                    keys.ratchet.acknowledged(ack.ep, ack.n);
                 }
                 proves
             });
@@ -249,17 +246,10 @@ impl Work<'_> {
         };
         let (seq, at, _) = self.add_message(line, draft.text.as_bytes())?;
         self.kept.waiting.push(Waiting::new(head, seq, at, open));
-        match &mut self.keys {
-            Some(keys) if !open && keys.slots.len() < NUMBERED_AHEAD => {
-                let slot = keys.ratchet.next(head, draft.text.as_bytes())?;
-                keys.slots.insert(head.id.clone(), slot);
-            }
-            _ => {}
-        }
         Ok(())
     }
 
-    /// A message as it is sent. It gets its number now if it has none.
+    /// A message as it is sent. It gets its number now if it has none, and so the keys of the newest epoch.
     fn envelope(&mut self, waiting: &Waiting, text: &[u8], numbered: &mut bool) -> Result<Envelope> {
         let head = waiting.head();
         match &mut self.keys {
@@ -272,7 +262,7 @@ impl Work<'_> {
                 keys.ratchet.seal(slot, &head, text).map(Envelope::Message)
             }
             _ => {
-                let body = String::from_utf8_lossy(text).into_owned();
+                let body = Bytes(text.to_vec());
                 let Head { id, ack, time, reply_to, .. } = head;
                 Ok(Envelope::Open(Open { id, body, ack, time, reply_to }))
             }

@@ -4,7 +4,7 @@ use super::{Engine, Target, on_disk};
 use crate::chat::Pairing;
 use crate::error::Result;
 use crate::key::PublicKey;
-use crate::pair::Standing;
+use crate::pair::{Pair, Standing};
 use std::time::Duration;
 
 /// How long a courier waits after the first dial that failed; twice as long after each one more.
@@ -77,9 +77,9 @@ impl Engine {
                 return Ok(true);
             }
             let may = match pairs.standing(&peer) {
-                Standing::Accepted { .. } | Standing::Open => true,
+                Standing::Accepted { .. } => true,
                 Standing::Blocked | Standing::DeclinedByPeer => false,
-                _ => chat.config().pairing == Pairing::Open,
+                _ => pairs.get(&peer).is_some_and(Pair::is_open) || chat.config().pairing == Pairing::Open,
             };
             Ok(may && chat.with(peer).count_waiting()? > 0)
         })

@@ -109,6 +109,11 @@ impl Line {
         self.changed();
     }
 
+    /// Whether there is one connection only.
+    pub(super) fn is_single(&self) -> bool {
+        self.status.borrow().sessions == 1
+    }
+
     pub(super) fn is_idle(&self, idle: bool) {
         self.status.send_if_modified(|status| std::mem::replace(&mut status.is_idle, idle) != idle);
     }

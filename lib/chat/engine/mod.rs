@@ -16,8 +16,9 @@ use crate::addr::{HostPort, PeerAddr};
 use crate::conn::{Connection, DialOptions, dial};
 use crate::error::{Error, Kind, Result};
 use crate::key::PublicKey;
-use crate::pair::Standing;
+use crate::pair::{Pair, Standing};
 use crate::proto::chat::{CHAT, MessageId};
+use crate::proto::pty::PTY;
 use crate::trust::Peers;
 use line::{Line, Status};
 use std::collections::HashMap;
@@ -228,26 +229,31 @@ impl Engine {
         on_disk(move || {
             let book = Peers::load(chat.store())?;
             let listed = book.with_key(&peer).map(|peer| peer.addresses.clone()).unwrap_or_default();
+            let listed = listed.into_iter().map(of_chat);
             let said = chat.pairs()?.get(&peer).map(|pair| pair.addresses().to_vec()).unwrap_or_default();
-            Ok(listed.into_iter().chain(said).collect())
+            Ok(listed.chain(said).collect())
         })
         .await
     }
 
-    async fn standing(&self, peer: PublicKey) -> Result<Standing> {
+    /// What there is with `peer`, and whether messages may go both ways in the open whatever it is.
+    async fn standing(&self, peer: PublicKey) -> Result<(Standing, bool)> {
         let chat = self.0.chat.clone();
-        on_disk(move || Ok(chat.pairs()?.standing(&peer))).await
+        on_disk(move || {
+            let pairs = chat.pairs()?;
+            Ok((pairs.standing(&peer), pairs.get(&peer).is_some_and(Pair::is_open)))
+        })
+        .await
     }
 
     /// Carries a session to its end. It is counted from now on, so that whoever dialed sees it at once.
     fn hold(&self, connection: Connection) -> impl Future<Output = ()> + Send + use<> {
         let (engine, peer) = (self.clone(), connection.peer());
         let line = self.line(peer);
-        let mut place = line.session_began(self.0.sessions.fetch_add(1, Ordering::Relaxed));
+        let place = line.session_began(self.0.sessions.fetch_add(1, Ordering::Relaxed));
         async move {
-            let ended = session::run(&engine, &line, place.id, connection).await;
-            place.failure = ended.as_ref().err().map(Delivery::of);
-            drop(place);
+            // How it ended stands in the line's status.
+            let _ = session::run(&engine, &line, place, connection).await;
             if engine.0.is_serving.load(Ordering::Acquire) {
                 engine.send_courier(peer);
             }
@@ -262,6 +268,13 @@ impl Engine {
 
     fn line(&self, peer: PublicKey) -> Arc<Line> {
         lock(&self.0.lines).entry(peer).or_insert_with(|| Arc::new(Line::new())).clone()
+    }
+
+    /// Tells subscribers what was noticed of the files.
+    pub fn tell_notices(&self) {
+        for text in self.0.chat.notices() {
+            self.tell(Event::Notice(text));
+        }
     }
 
     fn tell(&self, event: Event) {
@@ -282,6 +295,15 @@ impl Engine {
             // Without a sender there is nothing left to stop.
             let _ = stopping.wait_for(|stopping| *stopping).await;
         }
+    }
+}
+
+/// An address in the address book, where chat is concerned: with the port of a host's shell it stands for that host.
+#[must_use]
+pub fn of_chat(at: HostPort) -> HostPort {
+    match CHAT.port.filter(|_| at.port().is_none() || at.port() == PTY.port) {
+        Some(port) => at.with_port(port),
+        None => at,
     }
 }
 

@@ -4,7 +4,7 @@ use super::line::{Line, Progress, Teller};
 use super::{Delivery, Engine, Target, on_disk};
 use crate::chat::{Draft, Pairing, Queued, Stage};
 use crate::error::Result;
-use crate::pair::Standing;
+use crate::pair::{Pairs, Standing};
 use crate::proto::chat::MessageId;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -33,13 +33,13 @@ impl Engine {
     ) -> Result<Vec<(MessageId, Delivery)>> {
         let started = Instant::now();
         let ids: Vec<MessageId> = drafts.iter().map(|draft| draft.head.id.clone()).collect();
-        let mut standing = self.standing(to.key).await?;
+        let (mut standing, mut is_open) = self.standing(to.key).await?;
         if standing == Standing::Invited && !patience.is_zero() {
             // Its answer may wait there. Whatever comes of the visit is seen in the standing.
             let _ = self.visit(to, patience).await;
-            standing = self.standing(to.key).await?;
+            (standing, is_open) = self.standing(to.key).await?;
         }
-        let open = match self.way(standing) {
+        let open = match self.way(standing, is_open) {
             Ok(open) => open,
             Err(delivery) => return Ok(ids.into_iter().map(|id| (id, delivery.clone())).collect()),
         };
@@ -47,12 +47,28 @@ impl Engine {
         let (teller, told) = mpsc::unbounded_channel();
         let watched = Watched::new(&line, &ids, teller);
         let conversation = self.0.chat.with(to.key);
-        let queued = on_disk(move || conversation.queue(&drafts, open)).await?;
+        let (chat, peer) = (self.0.chat.clone(), to.key);
+        let queued = on_disk(move || {
+            let queued = conversation.queue(&drafts, open)?;
+            if open {
+                Pairs::update(chat.store(), |pairs| {
+                    pairs.opened(peer, true, chat.now());
+                    Ok(())
+                })?;
+            }
+            Ok(queued)
+        })
+        .await?;
         let mut call = SendCall { line: line.clone(), told, answers: HashMap::new(), started };
         for (id, queued) in ids.iter().zip(&queued) {
-            if *queued == Queued::Known(Stage::Acked) {
-                call.answers.insert(id.clone(), Delivery::Saved { after: Duration::ZERO });
-            }
+            let known = match queued {
+                Queued::Known(Stage::Acked) => Delivery::Saved { after: Duration::ZERO },
+                Queued::Known(Stage::Expired) => {
+                    Delivery::Unreachable("its time was over before it could be delivered".to_owned())
+                }
+                Queued::Waiting | Queued::Known(Stage::Queued) => continue,
+            };
+            call.answers.insert(id.clone(), known);
         }
         self.changed(&to.key);
         let within = if patience.is_zero() { LEAVE_WITHIN } else { patience };
@@ -78,14 +94,12 @@ impl Engine {
     }
 
     /// Whether a message to somebody of this standing goes open, or why not at all.
-    fn way(&self, standing: Standing) -> std::result::Result<bool, Delivery> {
-        let is_open = self.0.chat.config().pairing == Pairing::Open;
+    fn way(&self, standing: Standing, is_open: bool) -> std::result::Result<bool, Delivery> {
         match standing {
             Standing::Accepted { .. } => Ok(false),
-            Standing::Open => Ok(true),
             Standing::Blocked => Err(Delivery::Refused("you have blocked it".to_owned())),
             Standing::DeclinedByPeer => Err(Delivery::Refused("it has declined your invite".to_owned())),
-            _ if is_open => Ok(true),
+            _ if is_open || self.0.chat.config().pairing == Pairing::Open => Ok(true),
             other => Err(Delivery::Unpaired(other)),
         }
     }
@@ -144,6 +158,8 @@ struct SendCall {
 impl SendCall {
     fn note(&mut self, id: MessageId, progress: Progress) {
         let answer = match progress {
+            // Its acknowledgement may have been quicker.
+            Progress::Sent if self.answers.contains_key(&id) => return,
             Progress::Sent => Delivery::Sent,
             Progress::Acked => Delivery::Saved { after: self.started.elapsed() },
             Progress::Failed(delivery) => delivery,

@@ -196,8 +196,8 @@ fn an_acknowledgement_proves_an_epoch_as_a_message_does() {
     let kept = stored(&ends[1]);
     meet(&mut ends, true);
     let ep = ends[0].newest.ep;
-    ends[0].prove(ep);
-    ends[0].prove(17);
+    ends[0].acknowledged(ep, 0);
+    ends[0].acknowledged(17, 0);
     ends[1] = restored(&kept);
     assert!(meet(&mut ends, false)[1].we_went_back);
 }

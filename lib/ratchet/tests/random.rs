@@ -107,7 +107,7 @@ impl World {
                 assert_eq!(opened.text.as_slice(), message.id.as_str().as_bytes());
                 assert!(end.opened.insert(place), "{place:?} opened twice");
                 assert!(slot.is_acknowledged_by(&opened.saved));
-                self.ends[1 - to].ratchet.prove(message.ep);
+                self.ends[1 - to].ratchet.acknowledged(message.ep, message.n);
                 self.opened += 1;
             }
             Err(why) => {

@@ -77,6 +77,7 @@ fn send(from: &mut Ratchet, to: &mut Ratchet, messages: &Value) {
 fn check_hello(hello: &Hello, shown: &Value) {
     assert_eq!((hello.ep, hello.sent), (shown["ep"].as_u64().unwrap(), shown["sent"].as_u64().unwrap()));
     assert_eq!((hello.seen, hello.proven), (shown["seen"].as_u64().unwrap(), shown["proven"].as_bool().unwrap()));
+    assert_eq!(hello.acked, shown["acked"].as_u64().unwrap());
     assert_eq!((&hello.step.0, hello.want), (&hex(&shown["step"]), shown["want"].as_bool().unwrap()));
     assert_eq!(hello.mac.0, hex(&shown["mac"]));
 }

@@ -12,6 +12,7 @@ use super::{Conversation, Draft, Incoming, LOG};
 use crate::chat::CHAT_DIR;
 use crate::chat::tests::{BEGIN, Home};
 use crate::handshake::Finished;
+use crate::json::Bytes;
 use crate::key::{KeyPair, PublicKey};
 use crate::proto::chat::{Envelope, Message, MessageId, Open, OpenSaved, Saved};
 use crate::ratchet::{Head, Meeting, Ratchet};
@@ -142,7 +143,7 @@ fn open(name: &str, body: &str) -> Incoming {
 }
 
 fn open_at(name: &str, body: &str, time: u64) -> Incoming {
-    Incoming::Open(Open { id: id(name), body: body.to_owned(), ack: true, time, reply_to: None })
+    Incoming::Open(Open { id: id(name), body: Bytes(body.as_bytes().to_vec()), ack: true, time, reply_to: None })
 }
 
 fn acked(name: &str) -> OpenSaved {

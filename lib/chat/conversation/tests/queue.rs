@@ -20,7 +20,7 @@ fn a_message_waits_through_restarts_until_it_is_acknowledged() {
     let bodies: Vec<_> = sent
         .iter()
         .map(|one| match one {
-            Envelope::Open(open) => (open.id.as_str(), open.body.as_str(), open.time),
+            Envelope::Open(open) => (open.id.as_str(), std::str::from_utf8(&open.body.0).unwrap(), open.time),
             other => panic!("{other:?}"),
         })
         .collect();

@@ -44,11 +44,10 @@ impl Session<'_> {
 
     /// Whether the peer can take messages on this connection now.
     async fn may_deliver(&mut self) -> Result<bool> {
-        Ok(match self.standing().await? {
-            Standing::Accepted { confirmed } => confirmed && self.has_met && self.rejected.is_empty(),
-            Standing::Open => true,
-            Standing::Blocked => false,
-            _ => self.engine.chat().config().pairing == Pairing::Open,
+        Ok(match self.look_up().await? {
+            (Standing::Accepted { confirmed }, _) => confirmed && self.has_met && self.rejected.is_empty(),
+            (Standing::Blocked, _) => false,
+            (_, is_open) => is_open || self.engine.chat().config().pairing == Pairing::Open,
         })
     }
 

@@ -6,13 +6,13 @@
 mod messages;
 mod pairing;
 
-use super::line::{Line, Progress};
+use super::line::{Line, Place, Progress};
 use super::{Delivery, Engine, Event, on_disk};
 use crate::chat::{Conversation, Incoming};
 use crate::conn::{Batch, Connection, Reason, Receiver, Sender};
 use crate::error::{Error, Kind, Result};
 use crate::key::PublicKey;
-use crate::pair::Standing;
+use crate::pair::{Pair, Standing};
 use crate::proto::chat::{Assembly, Envelope, Hello, Idle, MessageId, NoPair, NotSaved};
 use crate::ratchet::{PAIR_LEN, Ratchet, Step};
 use std::net::IpAddr;
@@ -31,8 +31,9 @@ const STRANGERS_IDLE: Duration = Duration::from_secs(10);
 /// How long the other side has to end its direction after we have ended ours.
 const END_WITHIN: Duration = Duration::from_secs(2);
 
-/// Carries what is to be said on `connection` until one side ends it.
-pub(super) async fn run(engine: &Engine, line: &Line, id: u64, connection: Connection) -> Result<()> {
+/// Carries what is to be said on `connection` until one side ends it. Its `place` is free before the goodbye is over.
+pub(super) async fn run(engine: &Engine, line: &Line, mut place: Place, connection: Connection) -> Result<()> {
+    let id = place.id;
     let (peer, source) = (connection.peer(), connection.remote().ip());
     let binding = *connection.channel_binding();
     let (sender, mut receiver) = connection.split();
@@ -65,6 +66,8 @@ pub(super) async fn run(engine: &Engine, line: &Line, id: u64, connection: Conne
     };
     let ended = session.carry(&mut receiver).await;
     let Session { sender, .. } = session;
+    place.failure = ended.as_ref().err().map(Delivery::of);
+    drop(place);
     match ended {
         Ok(()) => {
             sender.close().await?;
@@ -170,6 +173,7 @@ impl Session<'_> {
                 () = tokio::time::sleep_until(idle_until) => return Ok(()),
                 () = &mut stopped => return Ok(()),
             }
+            self.engine.tell_notices();
             if self.sender.pending() == 0 {
                 for id in std::mem::take(&mut self.leaving) {
                     self.line.progress(&id, &Progress::Sent);
@@ -181,6 +185,17 @@ impl Session<'_> {
 
     /// Looks at what is on disk, and says what there is to say.
     async fn look(&mut self) -> Result<()> {
+        self.look_at_pair().await?;
+        self.say_owed().await?;
+        self.say_hello().await?;
+        if let Some(early) = self.early.take_if(|early| self.pair.is_some_and(|pair| early.pair.0 == pair)) {
+            return Box::pin(self.meet(early)).await;
+        }
+        self.deliver().await
+    }
+
+    /// Whether there are keys, and which: this process is not the only one that changes them.
+    async fn look_at_pair(&mut self) -> Result<()> {
         self.is_drained = false;
         let (standing, conversation) = (self.standing().await?, self.conversation.clone());
         let pair = self.on_disk(move || conversation.keys(|keys| keys.map(Ratchet::pair))).await?;
@@ -194,12 +209,7 @@ impl Session<'_> {
             }
         }
         self.pair = pair;
-        self.say_owed().await?;
-        self.say_hello().await?;
-        if let Some(early) = self.early.take_if(|early| self.pair.is_some_and(|pair| early.pair.0 == pair)) {
-            return Box::pin(self.meet(early)).await;
-        }
-        self.deliver().await
+        Ok(())
     }
 
     /// Says where we stand, once there are keys.
@@ -237,8 +247,17 @@ impl Session<'_> {
     }
 
     async fn standing(&mut self) -> Result<Standing> {
+        Ok(self.look_up().await?.0)
+    }
+
+    /// What there is with the peer, and whether messages may go both ways in the open whatever it is.
+    async fn look_up(&mut self) -> Result<(Standing, bool)> {
         let (engine, peer) = (self.engine.clone(), self.peer);
-        self.on_disk(move || Ok(engine.chat().pairs()?.standing(&peer))).await
+        self.on_disk(move || {
+            let pairs = engine.chat().pairs()?;
+            Ok((pairs.standing(&peer), pairs.get(&peer).is_some_and(Pair::is_open)))
+        })
+        .await
     }
 
     fn say(&mut self, envelope: &Envelope) -> Result<()> {
@@ -289,8 +308,9 @@ impl Session<'_> {
     /// A hello under other keys than ours. While new ones are being agreed on, it may be that ours are not there yet.
     async fn meet_later(&mut self, theirs: Hello) -> Result<()> {
         let (engine, peer) = (self.engine.clone(), self.peer);
-        let is_settling = move || Ok(engine.chat().pairs()?.get(&peer).is_some_and(crate::pair::Pair::is_settling));
-        if self.on_disk(is_settling).await? {
+        let is_changing = |pair: &Pair| pair.is_settling() || pair.asks_to_renew();
+        let changes = move || Ok(engine.chat().pairs()?.get(&peer).is_some_and(is_changing));
+        if self.on_disk(changes).await? {
             self.early = Some(theirs);
             return Ok(());
         }
@@ -301,6 +321,9 @@ impl Session<'_> {
 
     /// The peer's half of a meeting.
     async fn meet(&mut self, theirs: Hello) -> Result<()> {
+        if self.pair.is_none_or(|pair| theirs.pair.0 != pair) {
+            self.look_at_pair().await?;
+        }
         if self.step.is_none() {
             self.has_met = false;
             self.say_hello().await?;
@@ -319,7 +342,8 @@ impl Session<'_> {
                  same state; new keys were agreed"
             ));
         }
-        if met.peer_went_back {
+        // What went over another connection between the two hellos looks the same.
+        if met.peer_went_back && self.line.is_single() {
             self.notice(format!(
                 "{name} uses older keys than before: it restored a backup, or two machines use its state; new keys were agreed"
             ));

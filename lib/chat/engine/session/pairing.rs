@@ -47,6 +47,7 @@ impl Session<'_> {
             let received = Envelope::Received(About { id: invite.id });
             self.say(&received)?;
         }
+        let is_no_pair = matches!(envelope, Envelope::NoPair(_));
         let (heard, standing) = self
             .change_pairs(move |pairs, us, conversation, now| {
                 let heard = match &envelope {
@@ -81,16 +82,18 @@ impl Session<'_> {
                 })
             })
             .await?;
+        if is_no_pair {
+            self.line.fail_all(&Delivery::Unpaired(standing));
+        }
         let Some(change) = heard else { return self.look().await };
         match change {
             Change::Declined => self.line.fail_all(&Delivery::Refused("it has declined your invite".to_owned())),
-            Change::Ended => self.line.fail_all(&Delivery::Unpaired(standing)),
             Change::Owed => {
                 self.said.clear();
                 return self.look().await;
             }
             Change::NoPair => return self.say(&Envelope::NoPair(NoPair {})),
-            Change::Paired | Change::Other => {}
+            Change::Paired | Change::Ended | Change::Other => {}
         }
         self.engine.tell(Event::Pair { peer, standing });
         self.line.changed();
@@ -110,10 +113,9 @@ impl Session<'_> {
 
     /// Whether open messages are taken from this peer.
     pub(super) async fn is_open(&mut self) -> Result<bool> {
-        Ok(match self.standing().await? {
-            Standing::Accepted { .. } | Standing::Blocked => false,
-            Standing::Open => true,
-            _ => self.engine.chat().config().pairing == Pairing::Open,
+        Ok(match self.look_up().await? {
+            (Standing::Accepted { .. } | Standing::Blocked, _) => false,
+            (_, is_open) => is_open || self.engine.chat().config().pairing == Pairing::Open,
         })
     }
 
