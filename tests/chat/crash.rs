@@ -3,11 +3,29 @@
 use super::{Party, paired};
 use std::process::{Command, Stdio};
 
-/// The calls that change or show anything, on the way from a message to its acknowledgement.
-const CALLS: [&str; 8] = ["openat", "flock", "write", "ftruncate", "fsync", "fdatasync", "rename", "sendto"];
+/// The calls that change or show anything on the way from a message to its acknowledgement, and the files of a conversation
+/// that they are made on; those on no file are on the connection.
+const CALLS: [(&str, &str); 16] = [
+    ("openat", "log.jsonl"),
+    ("write", "log.jsonl"),
+    ("fdatasync", "log.jsonl"),
+    ("openat", "state.json"),
+    ("openat", ".state.json.tmp"),
+    ("write", ".state.json.tmp"),
+    ("fsync", ".state.json.tmp"),
+    ("rename", ".state.json.tmp"),
+    ("openat", ".lock"),
+    ("flock", ".lock"),
+    ("openat", ""),
+    ("fsync", ""),
+    ("close", "log.jsonl"),
+    ("close", ".state.json.tmp"),
+    ("close", ".lock"),
+    ("sendto", "-"),
+];
 
-/// More than a message takes of any of them, by one thread.
-const MOST: usize = 60;
+/// More than one thread makes any of them for one message.
+const MOST: usize = 8;
 
 fn strace_works() -> bool {
     let works =
@@ -18,14 +36,25 @@ fn strace_works() -> bool {
     works
 }
 
-/// `kw-chat` with `args`, killed when one of its threads makes `call` for the `when`th time.
-fn dying(party: &Party, call: &str, when: usize, args: &[&str]) -> Command {
+/// `kw-chat` with `args`, killed when one of its threads makes `call` on `file` of its conversation with `peer` for the
+/// `when`th time: strace counts for each thread.
+fn dying(party: &Party, peer: &Party, (call, file): (&str, &str), when: usize, args: &[&str]) -> Command {
     let inner = party.user.command("kw-chat");
     let mut command = Command::new("strace");
-    command.args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={call}"), "-e"]);
-    command.arg(format!("inject={call}:signal=KILL:when={when}")).arg(inner.get_program()).args(args);
-    command.env("KEYWIRE_HOME", party.user.home()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    command.args(["-f", "-qq", "-o", "/dev/null"]);
+    if file != "-" {
+        command.arg("-P").arg(party.user.home().join("chat").join(peer.user.key()).join(file));
+    }
+    command.args(["-e", &format!("trace={call}"), "-e", &format!("inject={call}:signal=KILL:when={when}")]);
+    command.arg(inner.get_program()).args(args).env("KEYWIRE_HOME", party.user.home());
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     command
+}
+
+/// The process that strace runs.
+fn traced(strace: u32) -> Option<i32> {
+    let children = std::fs::read_to_string(format!("/proc/{strace}/task/{strace}/children")).ok()?;
+    children.split_whitespace().next()?.parse().ok()
 }
 
 /// Every text of `wanted` is there once, in order, but for those that nobody was told of.
@@ -49,12 +78,12 @@ fn a_receiver_that_is_killed_at_any_call_has_saved_what_it_acknowledged_once() {
     let (mut sent, mut acked, mut deaths) = (vec!["first".to_owned()], vec!["first".to_owned()], 0);
     for call in CALLS {
         for when in 1..MOST {
-            let mut listener = dying(&b, call, when, &["listen", "--listen", &at]).spawn().unwrap();
+            let mut listener = dying(&b, &a, call, when, &["listen", "--listen", &at]).spawn().unwrap();
             let mut out = std::io::BufReader::new(listener.stdout.take().unwrap());
             let mut line = String::new();
             std::io::BufRead::read_line(&mut out, &mut line).unwrap();
             if line.starts_with("listening") {
-                let text = format!("{call} {when}");
+                let text = format!("{} {} {when}", call.0, call.1);
                 let ended = a.chat(["send", "--wait=10s", "b", &text]);
                 // 8: whoever dies in the handshake looks like somebody without the key.
                 assert!([0, 3, 4, 8].contains(&ended.code()), "{ended:?}");
@@ -63,9 +92,10 @@ fn a_receiver_that_is_killed_at_any_call_has_saved_what_it_acknowledged_once() {
                 }
                 sent.push(text);
             }
-            let alive = listener.try_wait().unwrap().is_none();
-            let _ = Command::new("pkill").args(["-KILL", "-P", &listener.id().to_string()]).status();
-            let _ = listener.kill();
+            let alive = traced(listener.id()).is_some_and(crate::pty::is_alive);
+            if let Some(pid) = traced(listener.id()) {
+                let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
+            }
             listener.wait().unwrap();
             deaths += usize::from(!alive);
             if alive {
@@ -91,8 +121,8 @@ fn a_sender_that_is_killed_at_any_call_sends_everything_it_kept_once() {
     let (mut acked, mut deaths) = (vec!["first".to_owned()], 0);
     for call in CALLS {
         for when in 1..MOST {
-            let text = format!("{call} {when}");
-            let ended = dying(&a, call, when, &["send", "--wait=10s", "b", &text]).output().unwrap();
+            let text = format!("{} {} {when}", call.0, call.1);
+            let ended = dying(&a, &b, call, when, &["send", "--wait=10s", "b", &text]).output().unwrap();
             if ended.status.success() {
                 acked.push(text);
                 break;
