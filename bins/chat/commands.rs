@@ -33,7 +33,7 @@ pub(crate) fn send(args: Send) -> Result<ExitCode> {
     let (store, known) = known()?;
     let to = known.to(&args.peer, args.via.as_deref())?;
     let source = Source::of(args.text.as_deref())?;
-    if args.id.is_some() && source == Source::Stdin {
+    if args.id.is_some() && matches!(source, Source::Stdin { .. }) {
         return Err(Error::usage("--id goes with one message only").hint("write the text behind the peer"));
     }
     let request = Request::Send(Sending {
@@ -44,7 +44,7 @@ pub(crate) fn send(args: Send) -> Result<ExitCode> {
         wait: millis(args.wait.0),
         keep: !args.no_queue,
     });
-    run(&store, &own, request, form(args.json), |inputs| feed(source, inputs))
+    run(&store, &own, request, form(args.json), |to| feed(source, &to))
 }
 
 pub(crate) fn ask(args: Ask) -> Result<ExitCode> {
@@ -57,7 +57,7 @@ pub(crate) fn ask(args: Ask) -> Result<ExitCode> {
         reply_to: id(args.reply_to),
         wait: millis(args.timeout.0),
     });
-    run(&store, &own, request, if args.json { Form::Json } else { Form::Text }, |_| Ok(()))
+    run(&store, &own, request, if args.json { Form::Json } else { Form::Text }, drop)
 }
 
 pub(crate) fn recv(args: Recv) -> Result<ExitCode> {
@@ -91,13 +91,13 @@ pub(crate) fn recv(args: Recv) -> Result<ExitCode> {
         follow: args.follow,
     });
     let show = Show::new(&store, form(args.json))?;
-    cli::block_on(converse(&store, &own, request, show, has_cursor, |_| Ok(())))
+    cli::block_on(converse(&store, &own, request, show, has_cursor, drop))
 }
 
 pub(crate) fn invite(args: &Invite) -> Result<ExitCode> {
     let (store, known) = known()?;
     let request = Request::Invite { to: known.to(&args.peer, args.via.as_deref())?, renew: args.renew };
-    run(&store, &args.own(), request, form(args.json), |_| Ok(()))
+    run(&store, &args.own(), request, form(args.json), drop)
 }
 
 pub(crate) fn accept(args: &Accept) -> Result<ExitCode> {
@@ -106,7 +106,7 @@ pub(crate) fn accept(args: &Accept) -> Result<ExitCode> {
     let to = known.to(&args.peer, None)?;
     let key = to.key;
     let request = Request::Change { to, change: Change::Accept };
-    let ended = run(&store, &args.own(), request, form(args.json), |_| Ok(()))?;
+    let ended = run(&store, &args.own(), request, form(args.json), drop)?;
     if let (Some(name), true) = (&args.name, ended == ExitCode::SUCCESS) {
         // Where it can be dialed is known from now on only.
         let pairs = Pairs::load(&store)?;
@@ -137,7 +137,7 @@ pub(crate) fn remove(args: &Remove) -> Result<ExitCode> {
 fn change(peer: &str, change: Change, own: &Own, is_json: bool) -> Result<ExitCode> {
     let (store, known) = known()?;
     let request = Request::Change { to: known.to(peer, None)?, change };
-    run(&store, own, request, form(is_json), |_| Ok(()))
+    run(&store, own, request, form(is_json), drop)
 }
 
 pub(crate) fn list(args: &PairList) -> Result<()> {
@@ -198,26 +198,26 @@ pub(crate) fn history(args: &History) -> Result<ExitCode> {
     let begin = args.since.as_deref().map(|since| begin(since, true)).transpose()?;
     let most = args.count.or_else(|| begin.is_none().then_some(LAST));
     let request = Request::Read { peer: known.key_or_beginning(&args.peer)?, part: Part { begin, most } };
-    run(&store, &args.own(), request, form(args.json), |_| Ok(()))
+    run(&store, &args.own(), request, form(args.json), drop)
 }
 
 pub(crate) fn export(args: &Export) -> Result<ExitCode> {
     let (store, known) = known()?;
     let part = Part { begin: None, most: None };
     let request = Request::Read { peer: known.key_or_beginning(&args.peer)?, part };
-    run(&store, &args.own(), request, Form::Json, |_| Ok(()))
+    run(&store, &args.own(), request, Form::Json, drop)
 }
 
 pub(crate) fn search(args: Search) -> Result<ExitCode> {
     let (store, known) = known()?;
     let own = args.own();
     let request = Request::Search { peer: known.key_or_beginning(&args.peer)?, text: args.text };
-    run(&store, &own, request, form(args.json), |_| Ok(()))
+    run(&store, &own, request, form(args.json), drop)
 }
 
 pub(crate) fn status(args: &Status) -> Result<ExitCode> {
     let store = Store::home()?;
-    run(&store, &args.own(), Request::Status, form(args.json), |_| Ok(()))
+    run(&store, &args.own(), Request::Status, form(args.json), drop)
 }
 
 /// Asks, with what `feed` says meanwhile, and shows the answers.
@@ -226,7 +226,7 @@ fn run(
     own: &Own,
     request: Request,
     form: Form,
-    feed: impl FnOnce(mpsc::Sender<Input>) -> Result<()> + std::marker::Send + 'static,
+    feed: impl FnOnce(Feeder) + std::marker::Send + 'static,
 ) -> Result<ExitCode> {
     let show = Show::new(store, form)?;
     cli::block_on(converse(store, own, request, show, false, feed))
@@ -238,13 +238,14 @@ async fn converse(
     request: Request,
     mut show: Show,
     has_cursor: bool,
-    feed: impl FnOnce(mpsc::Sender<Input>) -> Result<()> + std::marker::Send + 'static,
+    feed: impl FnOnce(Feeder) + std::marker::Send + 'static,
 ) -> Result<ExitCode> {
     let mut line = call::ask(store, own, request).await?;
-    let feeder = line.inputs.clone();
+    let (failed, failure) = std::sync::mpsc::channel();
+    let feeder = Feeder { inputs: line.inputs.clone(), failed };
     // A thread of its own: nothing waits for standard input when everything else is done.
     let feeding = std::thread::Builder::new().spawn(move || feed(feeder));
-    let feeding = feeding.map_err(|cause| Error::state(format!("cannot start a thread: {cause}")))?;
+    feeding.map_err(|cause| Error::state(format!("cannot start a thread: {cause}")))?;
     let mut end = None;
     while let Some(first) = line.replies.recv().await {
         let mut count = 0;
@@ -272,27 +273,34 @@ async fn converse(
         cli::report(NAME, &problem.into());
     }
     // One that still reads is not wanted any more.
-    if feeding.is_finished()
-        && let Ok(Err(error)) = feeding.join()
-    {
+    if let Ok(error) = failure.try_recv() {
         cli::report(NAME, &error);
         return Ok(ExitCode::from(exit::worse(status, exit::of(error.kind()))));
     }
     Ok(ExitCode::from(status))
 }
 
+/// Where the texts of a command go.
+struct Feeder {
+    inputs: mpsc::Sender<Input>,
+    failed: std::sync::mpsc::Sender<Error>,
+}
+
 /// Says the texts of `source`, and the end.
-fn feed(source: Source, inputs: mpsc::Sender<Input>) -> Result<()> {
+fn feed(source: Source, to: &Feeder) {
     let fed = match source {
         // Nobody hears it only if everything has ended.
         Source::Argument(text) => {
-            let _ = inputs.blocking_send(Input::Text(text));
+            let _ = to.inputs.blocking_send(Input::Text(text));
             Ok(())
         }
-        Source::Stdin => hand_over_lines(std::io::stdin().lock(), &inputs),
+        Source::Stdin { may_be_empty } => hand_over_lines(std::io::stdin().lock(), &to.inputs, may_be_empty),
     };
-    let _ = inputs.blocking_send(Input::End);
-    fed
+    // Known before the end is said: whoever hears the answer to that looks whether there was an error.
+    if let Err(error) = fed {
+        let _ = to.failed.send(error);
+    }
+    let _ = to.inputs.blocking_send(Input::End);
 }
 
 fn known() -> Result<(Store, Known)> {
@@ -324,6 +332,9 @@ fn seconds(Span(time): Span) -> Result<u64> {
 fn begin(since: &str, has_peer: bool) -> Result<Begin> {
     if let (Ok(seq), true) = (since.parse(), has_peer) {
         return Ok(Begin::Seq(seq));
+    }
+    if !since.is_empty() && since.bytes().all(|byte| byte.is_ascii_digit()) && has_peer {
+        return Err(Error::usage(format!("{since} is beyond every place in a conversation")));
     }
     if !since.is_empty() && since.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(Error::usage("a place in a conversation means nothing without a peer").hint("write a time: 12h"));

@@ -11,7 +11,11 @@ use tokio::sync::mpsc;
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Source {
     Argument(String),
-    Stdin,
+    /// Standard input. It may be empty where it was asked for: a filter may find nothing to say.
+    Stdin {
+        /// Whether it was.
+        may_be_empty: bool,
+    },
 }
 
 impl Source {
@@ -21,12 +25,12 @@ impl Source {
     /// Nothing was given, or too much.
     pub(crate) fn of(text: Option<&str>) -> Result<Self> {
         match text.map(undash) {
-            Some("-") => Ok(Source::Stdin),
+            Some("-") => Ok(Source::Stdin { may_be_empty: true }),
             Some(text) => checked(text.to_owned(), "the text").map(Source::Argument),
             None if std::io::stdin().is_terminal() => {
                 Err(Error::usage("no text is given").hint("write it behind the peer, or - to type it"))
             }
-            None => Ok(Source::Stdin),
+            None => Ok(Source::Stdin { may_be_empty: false }),
         }
     }
 
@@ -37,7 +41,7 @@ impl Source {
     pub(crate) fn whole(self) -> Result<String> {
         match self {
             Source::Argument(text) => Ok(text),
-            Source::Stdin => {
+            Source::Stdin { .. } => {
                 let most = u64::try_from(MAX_TEXT_LEN).unwrap_or(u64::MAX) + 2;
                 let mut bytes = Vec::new();
                 std::io::stdin().lock().take(most).read_to_end(&mut bytes).map_err(|cause| cannot_read(&cause))?;
@@ -50,8 +54,10 @@ impl Source {
 /// Hands over each line of standard input that is not empty, and the end.
 ///
 /// # Errors
-/// It cannot be read, or a line is no text or too long: what stands before it was handed over.
-pub(crate) fn hand_over_lines(mut from: impl BufRead, inputs: &mpsc::Sender<Input>) -> Result<()> {
+/// It cannot be read, or a line is no text or too long: what stands before it was handed over. There is no line, and there
+/// had to be one.
+pub(crate) fn hand_over_lines(mut from: impl BufRead, inputs: &mpsc::Sender<Input>, may_be_empty: bool) -> Result<()> {
+    let mut is_empty = true;
     let most = u64::try_from(MAX_TEXT_LEN).unwrap_or(u64::MAX) + 2;
     for number in 1_u64.. {
         let mut bytes = Vec::new();
@@ -62,13 +68,18 @@ pub(crate) fn hand_over_lines(mut from: impl BufRead, inputs: &mpsc::Sender<Inpu
         if bytes == b"\n" {
             continue;
         }
-        let text = text(bytes, &format!("line {number}"))?;
+        let text = text(bytes, &format!("line {number}"))
+            .map_err(|error| error.hint("the lines from there on were not sent"))?;
+        is_empty = false;
         if inputs.blocking_send(Input::Text(text)).is_err() {
             // Nobody wants more; what became of the rest is said elsewhere.
             break;
         }
     }
-    Ok(())
+    match is_empty && !may_be_empty {
+        true => Err(Error::usage("no text is given, and standard input is empty").hint("write it behind the peer")),
+        false => Ok(()),
+    }
 }
 
 /// Text from bytes, without the end of its last line.
@@ -102,7 +113,7 @@ mod tests {
 
     fn lines(input: &[u8]) -> (Vec<String>, Result<()>) {
         let (inputs, mut given) = mpsc::channel(100);
-        let done = hand_over_lines(input, &inputs);
+        let done = hand_over_lines(input, &inputs, false);
         drop(inputs);
         let mut texts = Vec::new();
         while let Ok(Input::Text(text)) = given.try_recv() {
@@ -121,6 +132,13 @@ mod tests {
     fn a_line_that_is_no_text_is_named_after_those_before_it_were_handed_over() {
         let (texts, done) = lines(b"one\n\xff\ntwo\n");
         assert_eq!((texts, done.unwrap_err().to_string().as_str()), (vec!["one".to_owned()], "line 2 is not UTF-8"));
+    }
+
+    #[test]
+    fn nothing_is_a_message_only_for_those_who_asked_for_what_there_is() {
+        assert!(lines(b"").1.is_err() && lines(b"\n\n").1.is_err());
+        let (inputs, _given) = mpsc::channel(1);
+        assert!(hand_over_lines(&b"\n"[..], &inputs, true).is_ok());
     }
 
     #[test]
