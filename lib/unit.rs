@@ -79,6 +79,15 @@ fn with_whole_paths(mut args: impl Iterator<Item = String>) -> Result<Vec<String
             words.extend(args.next().map(|path| from_root(&path)).transpose()?);
             continue;
         }
+        if arg == "--exec" {
+            words.push(arg);
+            words.extend(args.next().map(|line| whole_command(&line)).transpose()?);
+            continue;
+        }
+        if let Some(line) = arg.strip_prefix("--exec=") {
+            words.push(format!("--exec={}", whole_command(line)?));
+            continue;
+        }
         let joined = ["--identity=", "--passphrase-file=", "-i"].into_iter().find_map(|option| {
             let path = arg.strip_prefix(option)?;
             Some((option, path))
@@ -89,6 +98,16 @@ fn with_whole_paths(mut args: impl Iterator<Item = String>) -> Result<Vec<String
         });
     }
     Ok(words)
+}
+
+/// A command line whose program, if it is named by a path, is named from `/` on.
+fn whole_command(line: &str) -> Result<String> {
+    let (program, rest) = line.split_once(' ').map_or((line, None), |(program, rest)| (program, Some(rest)));
+    if !program.contains('/') || program.contains(['"', '\'', '\\']) {
+        return Ok(line.to_owned());
+    }
+    let program = text(&whole(Path::new(program))?)?;
+    Ok(rest.map_or_else(|| program.clone(), |rest| format!("{program} {rest}")))
 }
 
 fn whole(path: &Path) -> Result<PathBuf> {
@@ -152,6 +171,9 @@ mod tests {
             (&["--identity", "x"], format!("--identity {here}/x")),
             (&["--passphrase-file", "x"], format!("--passphrase-file {here}/x")),
             (&["--passphrase-file=a/x"], format!("--passphrase-file={here}/a/x")),
+            (&["--exec", "./x a"], format!("--exec {here}/x a")),
+            (&["--exec=./x", "--json"], format!("--exec={here}/x --json")),
+            (&["--exec", "logger -t a/b"], "--exec logger -t a/b".to_owned()),
             (&["-i", "/x", "--listen", "[::]:1"], "-i /x --listen [::]:1".to_owned()),
         ] {
             let words = with_whole_paths(written.iter().map(|word| (*word).to_owned())).unwrap();

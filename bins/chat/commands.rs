@@ -11,7 +11,7 @@ use crate::show::{Form, Show};
 use crate::whom::Known;
 use crate::{call, exit};
 use keywire::cli;
-use keywire::error::{Error, Result};
+use keywire::error::{Error, Kind, Result};
 use keywire::fingerprint;
 use keywire::identity::IdentityFile;
 use keywire::json::json;
@@ -240,6 +240,7 @@ async fn converse(
     has_cursor: bool,
     feed: impl FnOnce(Feeder) + std::marker::Send + 'static,
 ) -> Result<ExitCode> {
+    let is_sending = matches!(request, Request::Send(_));
     let mut line = call::ask(store, own, request).await?;
     let (failed, failure) = std::sync::mpsc::channel();
     let feeder = Feeder { inputs: line.inputs.clone(), failed };
@@ -259,7 +260,11 @@ async fn converse(
             }
             next = line.replies.try_recv().ok();
         }
-        show.flush()?;
+        match show.flush() {
+            // What is sent is sent, whether anybody reads on or not.
+            Err(error) if is_sending && error.kind() == Kind::ClosedOutput => {}
+            flushed => flushed?,
+        }
         if has_cursor && count > 0 {
             // Who hears it no more has ended, and says so.
             let _ = line.inputs.send(Input::Printed(count)).await;

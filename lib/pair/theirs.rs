@@ -3,8 +3,8 @@
 use super::{Heard, Ourselves, Outcome, Pair, Pairs, Theirs, agree};
 use crate::error::{Error, Result};
 use crate::key::PublicKey;
-use crate::proto::chat::{About, Invite, PairAck, PairConfirm};
-use crate::ratchet::Ratchet;
+use crate::proto::chat::{About, Invite, NoPair, PairAck, PairConfirm};
+use crate::ratchet::{PAIR_LEN, Ratchet};
 use crate::trust::Time;
 use std::net::IpAddr;
 use std::time::SystemTime;
@@ -34,6 +34,8 @@ impl Pairs {
         if expires <= came {
             return Ok(Heard::Nothing);
         }
+        // Before anything is looked at: what does not open gets the same answer whatever there is with its sender.
+        agree::verify(us, &from, invite)?;
         if let Some(pair) = self.get(&from) {
             if matches!(pair.outcome, Outcome::Blocked | Outcome::Declined) {
                 return Ok(Heard::Nothing);
@@ -48,7 +50,6 @@ impl Pairs {
         if is_known || self.is_too_soon(&from, source, came) {
             return Ok(Heard::Nothing);
         }
-        agree::verify(us, &from, invite)?;
         self.change(from, now, |pair| {
             let theirs = Theirs { id: invite.id, expires, noise: invite.noise.clone(), source, came };
             // A user who was told of the key need not be told again.
@@ -68,7 +69,6 @@ impl Pairs {
             let (agreed, ack) = agree::answer(us, &from, invite, now)?;
             return self.agreed(&from, agreed, ack, now).map(|ratchet| Heard::Paired(Box::new(ratchet)));
         }
-        agree::verify(us, &from, invite)?;
         self.change(from, now, |pair| {
             // The peer may have had our invite before it made its own, and not have kept it.
             let was_said = pair.ours.as_mut().is_some_and(|ours| ours.received.take().is_some());
@@ -145,9 +145,22 @@ impl Pairs {
         Heard::Declined
     }
 
-    /// `pair-none` from `from`. An invite that waits goes on waiting: it says nothing about that.
-    pub fn on_none(&mut self, from: &PublicKey, now: SystemTime) -> Heard {
-        let ends = |pair: &Pair| pair.outcome == Outcome::Accepted || pair.open_sent;
+    /// `pair-none` from `from`; `keys` is the pair that there are keys of. It ends that pair only if it speaks of that. An
+    /// invite that waits goes on waiting: it says nothing about that.
+    pub fn on_none(&mut self, from: &PublicKey, none: &NoPair, keys: Option<[u8; PAIR_LEN]>, now: SystemTime) -> Heard {
+        let is_any = none.pair.is_none() && none.id.is_none();
+        let is_it = |pair: &Pair| match (&none.pair, none.id) {
+            (Some(named), _) => keys.is_some_and(|keys| named.0 == keys),
+            (None, Some(id)) => {
+                pair.ack.as_ref().is_some_and(|ack| ack.id == id)
+                    || pair.confirm.as_ref().is_some_and(|confirm| confirm.id == id)
+            }
+            (None, None) => true,
+        };
+        let ends = |pair: &Pair| match pair.outcome {
+            Outcome::Accepted => is_it(pair),
+            _ => is_any && pair.open_sent,
+        };
         if !self.get(from).is_some_and(ends) {
             return Heard::Nothing;
         }

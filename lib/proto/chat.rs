@@ -107,10 +107,17 @@ pub struct About {
     pub id: InviteId,
 }
 
-/// Nothing but its type.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Which pair there is not: one that was ended, or never made, may be spoken of when there is a newer one already.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct NoPair {}
+pub struct NoPair {
+    /// The pair, 16 bytes, as in the hello that this answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pair: Option<Bytes>,
+    /// The invite that the answer or the confirmation was for that this answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<InviteId>,
+}
 
 /// How much of what the other side said has been seen to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

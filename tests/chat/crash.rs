@@ -138,3 +138,36 @@ fn a_sender_that_is_killed_at_any_call_sends_everything_it_kept_once() {
     let kept: Vec<String> = a.texts(&b);
     assert_eq!(there, kept);
 }
+
+#[test]
+fn a_message_that_was_written_and_not_synced_is_synced_before_it_is_acknowledged() {
+    if !strace_works() {
+        return;
+    }
+    let (a, mut b) = paired();
+    b.stop();
+    let at = b.address.split_once('@').unwrap().1.to_owned();
+    let args = ["listen", "--listen", &at];
+    let mut listener = dying(&b, &a, ("fdatasync", "log.jsonl"), 1, &args).spawn().unwrap();
+    let mut line = String::new();
+    let mut out = std::io::BufReader::new(listener.stdout.take().unwrap());
+    std::io::BufRead::read_line(&mut out, &mut line).unwrap();
+    assert_ne!(a.chat(["send", "--wait=10s", "b", "half saved"]).code(), 0);
+    listener.wait().unwrap();
+    let log = b.user.file("strace.log");
+    let inner = b.user.command("kw-chat");
+    let mut command = Command::new("strace");
+    command.args(["-f", "-qq", "-y", "-e", "trace=fdatasync,fsync", "-o"]).arg(&log).arg(inner.get_program());
+    command.args(args).env("KEYWIRE_HOME", b.user.home()).stderr(Stdio::null());
+    let mut again = crate::sandbox::Running::start(&mut command);
+    assert!(again.line().starts_with("listening"));
+    a.chat(["send", "b", "whole"]).succeeds();
+    assert!(again.line().ends_with(" a: whole"));
+    assert_eq!(b.texts(&a), ["first", "half saved", "whole"]);
+    let synced = std::fs::read_to_string(&log).unwrap();
+    let first = synced.lines().find(|line| line.contains(".jsonl") || line.contains("state.json")).unwrap();
+    assert!(first.contains("log.jsonl"), "{synced}");
+    let pid = traced(again.pid()).unwrap();
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGTERM).unwrap();
+    again.child.wait().unwrap();
+}

@@ -192,3 +192,45 @@ fn a_one_shot_call_goes_through_the_listener_that_runs() {
     a.kill();
     a.chat(["send", "b", "without it"]).succeeds();
 }
+
+#[test]
+fn calls_at_once_without_a_listener_carry_each_others_messages_and_all_know_it() {
+    let (a, b) = paired();
+    std::thread::scope(|scope| {
+        for number in 0..8 {
+            let a = &a;
+            scope.spawn(move || a.chat(["send", "--wait=20s", "b", &format!("at once {number}")]).succeeds());
+        }
+    });
+    assert_eq!(b.texts(&a).len(), 9);
+}
+
+#[test]
+fn a_message_that_was_taken_back_and_acknowledged_late_harms_no_other() {
+    let (mut a, mut b) = paired();
+    a.listen(&[]);
+    b.listener().signal(nix::sys::signal::Signal::SIGSTOP);
+    std::thread::scope(|scope| {
+        let patient = scope.spawn(|| a.chat(["send", "--wait=20s", "b", "patient"]));
+        crate::pty::eventually("it waits", || a.texts(&b).contains(&"patient".to_owned()));
+        let hasty = a.chat(["send", "--no-queue", "--wait=300ms", "b", "hasty"]);
+        assert!([3, 4].contains(&hasty.code()), "{hasty:?}");
+        b.listener().signal(nix::sys::signal::Signal::SIGCONT);
+        patient.join().unwrap().succeeds();
+    });
+    a.chat(["send", "b", "and more"]).succeeds();
+}
+
+#[test]
+fn whoever_does_not_read_what_became_of_them_has_sent_all_lines_all_the_same() {
+    let (a, b) = paired();
+    let lines: String = (0..300).map(|number| format!("{number}\n")).collect();
+    let mut command = a.user.command("kw-chat");
+    command.args(["send", "--wait=20s", "b", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut sending = Running::start(&mut command);
+    sending.close_output();
+    sending.stdin().write_all(lines.as_bytes()).unwrap();
+    drop(sending.child.stdin.take());
+    assert!(sending.child.wait().unwrap().success());
+    assert_eq!(b.texts(&a).len(), 301);
+}

@@ -3,7 +3,7 @@
 use super::Party;
 use crate::talker::{Talk, Talker};
 use keywire::json::Bytes;
-use keywire::proto::chat::{Envelope, MessageId, Open, Saved, Why, kind};
+use keywire::proto::chat::{Envelope, MessageId, NotSaved, Open, OpenSaved, Saved, Why, kind};
 
 /// A listener, and a talker that is paired with it.
 fn paired() -> (Party, Talker, Talk) {
@@ -224,4 +224,31 @@ fn a_hello_of_another_connection_or_another_pair_is_not_taken() {
     talk.say(&Envelope::Hello(hello));
     let (heard, end) = talk.rest();
     assert!(!end.is_empty() && !heard.iter().any(|one| matches!(one, Envelope::Message(_))));
+}
+
+#[test]
+fn answers_to_messages_that_were_never_sent_cost_nothing_and_leave_nothing() {
+    let (b, mut talker, mut talk) = paired();
+    let nobodys = || MessageId::random().unwrap();
+    for _ in 0..2000 {
+        talk.say(&Envelope::NotSaved(NotSaved { id: nobodys(), ep: 0, n: 0, why: Why::NoKey }));
+        talk.say(&Envelope::Saved(Saved { id: nobodys(), ep: 0, n: 0, mac: Bytes(vec![7; 32]) }));
+    }
+    let (message, _) = talker.message("still served");
+    talk.say(&Envelope::Message(message));
+    loop {
+        match talk.hear().unwrap() {
+            Envelope::Saved(_) => break,
+            Envelope::Hello(_) => panic!("it took them for its own"),
+            _ => {}
+        }
+    }
+    // A stranger's leave no directory behind.
+    let stranger = Talker::new(&b.address);
+    let mut talk = stranger.call();
+    talk.say(&Envelope::Saved(Saved { id: nobodys(), ep: 0, n: 0, mac: Bytes(vec![7; 32]) }));
+    talk.say(&Envelope::OpenSaved(OpenSaved { id: nobodys() }));
+    talk.say(&Envelope::NotSaved(NotSaved { id: nobodys(), ep: 0, n: 0, why: Why::NoKey }));
+    talk.hear_until(|heard| matches!(heard, Envelope::Idle(idle) if idle.heard == 3));
+    assert!(!b.user.home().join("chat").join(stranger.key().to_string()).exists());
 }

@@ -9,6 +9,9 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use zeroize::Zeroizing;
 
+/// What a look into the log counts as, in bytes of the day's share.
+const LOOK_UP_PRICE: u64 = 1 << 20;
+
 /// What came of a message before the log was looked at.
 enum Opening {
     /// This text; and what to answer when it is on disk.
@@ -34,7 +37,7 @@ impl Conversation {
         let openings = work.open_all(messages);
         // The keys move on even where nothing new was opened.
         let moved = openings.iter().any(|opening| matches!(opening, Opening::Text(_, Envelope::Saved(_))));
-        let mut known = work.look_up(messages, &openings)?;
+        let (mut known, has_looked) = work.look_up(messages, &openings)?;
         let mut answers = Vec::with_capacity(messages.len());
         let mut entries = Vec::new();
         for (message, opening) in messages.iter().zip(openings) {
@@ -56,7 +59,7 @@ impl Conversation {
                 },
             });
         }
-        if moved || !entries.is_empty() {
+        if moved || has_looked || !entries.is_empty() {
             work.save(!entries.is_empty())?;
         }
         Ok((answers, entries))
@@ -94,7 +97,7 @@ impl Work<'_> {
     }
 
     /// Looks up in the log which of them are there already, where that can be.
-    fn look_up(&self, messages: &[Incoming], openings: &[Opening]) -> Result<Numbers> {
+    fn look_up(&mut self, messages: &[Incoming], openings: &[Opening]) -> Result<(Numbers, bool)> {
         let (recent, forgotten) = (&self.kept.recent, self.kept.forgotten);
         let may_be_there = |(message, opening): &(&Incoming, &Opening)| match opening {
             Opening::Used => true,
@@ -105,8 +108,14 @@ impl Work<'_> {
         };
         let ids: HashSet<&MessageId> =
             messages.iter().zip(openings).filter(may_be_there).map(|(message, _)| message.id()).collect();
+        let has_looked = !ids.is_empty();
         let found = self.find(Side::In, &ids, LOOK_BACK)?;
-        Ok(found.into_iter().map(|(id, Found { numbers, .. })| (id, numbers)).collect())
+        let numbers = found.into_iter().map(|(id, Found { numbers, .. })| (id, numbers)).collect();
+        if has_looked {
+            // The peer can make us look as often as it likes: that has its price too.
+            self.kept.charge(LOOK_UP_PRICE, self.now);
+        }
+        Ok((numbers, has_looked))
     }
 
     /// A message whose number was used: if it is the one that used it, our answer was lost, and is given again.

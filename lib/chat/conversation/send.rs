@@ -75,7 +75,8 @@ impl Conversation {
         let mut numbered = false;
         let mut envelopes = Vec::new();
         let lines = work.log()?;
-        let wanted: Vec<Waiting> = work.kept.waiting.iter().filter(|one| !skip(&one.id)).cloned().collect();
+        let wanted: Vec<Waiting> =
+            work.kept.waiting.iter().filter(|one| one.anew <= MAX_ANEW && !skip(&one.id)).cloned().collect();
         for waiting in wanted {
             if envelopes.len() >= most {
                 break;
@@ -127,7 +128,33 @@ impl Conversation {
         })
     }
 
-    /// The same for open messages.
+    /// Whether `ack` is for a message that waits as it was sent last, and does not prove that the peer has it. One for a
+    /// message that waits no more, or was sealed anew since, is merely late.
+    ///
+    /// # Errors
+    /// The keys cannot be read.
+    pub fn is_forged(&self, ack: &Saved) -> Result<bool> {
+        let work = Work::begin(self)?;
+        let slot = work.keys.as_ref().and_then(|keys| keys.slots.get(&ack.id));
+        Ok(slot.is_some_and(|slot| (slot.ep, slot.n) == (ack.ep, ack.n) && !slot.is_acknowledged_by(ack)))
+    }
+
+    /// Which of `ids` wait no more, and what became of them, whoever saw to that.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub fn settled(&self, ids: &[MessageId]) -> Result<Vec<(MessageId, Stage)>> {
+        let Some((_, kept)) = self.kept()? else { return Ok(Vec::new()) };
+        let is_waiting = |id: &&MessageId| kept.waiting.iter().any(|waiting| waiting.id == **id);
+        let gone: HashSet<&MessageId> = ids.iter().filter(|id| !is_waiting(id)).collect();
+        if gone.is_empty() {
+            return Ok(Vec::new());
+        }
+        let found = Work::begin(self)?.find(Side::Out, &gone, LOOK_BACK)?;
+        Ok(found.into_iter().map(|(id, found)| (id, found.fate.map_or(Stage::Acked, Fate::stage))).collect())
+    }
+
+    /// The peer has saved open messages of ours: which of them waited until now.
     ///
     /// # Errors
     /// It cannot be written.
@@ -145,6 +172,9 @@ impl Conversation {
     /// # Errors
     /// It cannot be written.
     pub fn seal_anew(&self, nak: &NotSaved) -> Result<bool> {
+        if self.look_dir()?.is_none() {
+            return Ok(false);
+        }
         let mut work = Work::begin(self)?;
         let Some(keys) = &mut work.keys else { return Ok(false) };
         let waiting = work.kept.waiting.iter_mut().find(|waiting| waiting.id == nak.id && !waiting.open);
@@ -154,10 +184,10 @@ impl Conversation {
             // What could not be opened was sealed anew since.
             _ => return Ok(true),
         }
-        if waiting.anew >= MAX_ANEW {
-            return Ok(false);
-        }
         waiting.anew += 1;
+        if waiting.anew > MAX_ANEW {
+            return work.save(false).map(|()| false);
+        }
         // It gets a new number, in the newest epoch, when it is sent.
         keys.slots.remove(&nak.id);
         work.save(false).map(|()| true)
@@ -173,6 +203,9 @@ impl Conversation {
 
     /// Takes those that `choose` names out of those that wait; which of them did.
     fn settle(&self, fate: Fate, choose: impl FnOnce(&mut Work<'_>) -> Vec<MessageId>) -> Result<Vec<MessageId>> {
+        if self.look_dir()?.is_none() {
+            return Ok(Vec::new());
+        }
         let mut work = Work::begin(self)?;
         let mut settled = Vec::new();
         for id in choose(&mut work) {
@@ -253,7 +286,7 @@ impl Work<'_> {
     fn envelope(&mut self, waiting: &Waiting, text: &[u8], numbered: &mut bool) -> Result<Envelope> {
         let head = waiting.head();
         match &mut self.keys {
-            Some(keys) if !waiting.open => {
+            Some(keys) => {
                 if !keys.slots.contains_key(&head.id) {
                     keys.slots.insert(head.id.clone(), keys.ratchet.next(&head, text)?);
                     *numbered = true;
@@ -261,7 +294,7 @@ impl Work<'_> {
                 let slot = keys.slots.get(&head.id).ok_or_else(|| Error::state("a message has no number"))?;
                 keys.ratchet.seal(slot, &head, text).map(Envelope::Message)
             }
-            _ => {
+            None => {
                 let body = Bytes(text.to_vec());
                 let Head { id, ack, time, reply_to, .. } = head;
                 Ok(Envelope::Open(Open { id, body, ack, time, reply_to }))

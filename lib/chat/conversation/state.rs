@@ -132,12 +132,17 @@ impl Kept {
         if now / DAY == self.day { MAX_DAY.saturating_sub(self.received) } else { MAX_DAY }
     }
 
-    /// Takes up a message of the peer that takes `bytes` of the log.
-    pub(super) fn took(&mut self, id: &MessageId, time: u64, bytes: u64, now: u64) {
+    /// Takes `bytes` of what the peer may take today.
+    pub(super) fn charge(&mut self, bytes: u64, now: u64) {
         if now / DAY != self.day {
             (self.day, self.received) = (now / DAY, 0);
         }
         self.received = self.received.saturating_add(bytes);
+    }
+
+    /// Takes up a message of the peer that takes `bytes` of the log.
+    pub(super) fn took(&mut self, id: &MessageId, time: u64, bytes: u64, now: u64) {
+        self.charge(bytes, now);
         self.recent.add(id, time, now, &mut self.forgotten);
     }
 }

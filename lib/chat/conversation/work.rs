@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::json;
 use crate::log::{Lines, Writer};
 use crate::proto::chat::MessageId;
-use crate::store::Store;
+use crate::store::{Store, sync_parent};
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
@@ -55,6 +55,9 @@ impl<'a> Work<'a> {
         if length == self.kept.log_len {
             return Ok(());
         }
+        // Whoever wrote it may have died before it was synced, and what is taken up here may be acknowledged next.
+        self.log.sync()?;
+        sync_parent(&self.dir.path(LOG))?;
         let lines = self.log.lines()?;
         let known = self.kept.log_len;
         let goes_on = known < length && lines.line_from(known)? == known;

@@ -40,7 +40,11 @@ impl Engine {
             let carried = async {
                 let mut pause = FIRST_PAUSE;
                 // What cannot be read now is looked at again when something changes.
-                while engine.waits_for(peer).await.unwrap_or(false) {
+                loop {
+                    changes.mark_unchanged();
+                    if !engine.waits_for(peer).await.unwrap_or(false) {
+                        break;
+                    }
                     let mut status = line.status();
                     let is_there = status.borrow_and_update().sessions > 0;
                     let reached = is_there
@@ -52,7 +56,6 @@ impl Engine {
                             pause = FIRST_PAUSE;
                         }
                     }
-                    changes.mark_unchanged();
                     tokio::select! {
                         () = tokio::time::sleep(jittered(pause)) => pause = (pause * 2).min(LONGEST_PAUSE),
                         // Our user has done something: that is worth a try at once.
@@ -65,6 +68,13 @@ impl Engine {
                 () = engine.stopped() => {}
             }
             line.courier_ended();
+            // What was changed after the last look found a courier on the way, and sent none.
+            let is_late = changes.has_changed().unwrap_or(false) && !*engine.0.stopping.borrow();
+            drop((line, changes));
+            match is_late {
+                true => engine.send_courier(peer),
+                false => engine.forget_line(&peer),
+            }
         });
     }
 

@@ -1,6 +1,6 @@
 //! The door: who dials, and how many at once.
 
-use super::{Engine, on_disk};
+use super::{Engine, lock, on_disk};
 use crate::conn::{Incoming, Listener, Reason};
 use crate::error::Result;
 use crate::key::PublicKey;
@@ -78,6 +78,6 @@ impl Engine {
     }
 
     fn count(&self, peer: &PublicKey) -> usize {
-        self.line(*peer).status().borrow().sessions
+        lock(&self.0.lines).get(peer).map_or(0, |line| line.status().borrow().sessions)
     }
 }

@@ -139,6 +139,18 @@ impl Line {
         }
     }
 
+    /// Whether anything is in flight over `session`.
+    pub(super) fn has_flights(&self, session: u64) -> bool {
+        let inside = self.inside();
+        inside.carrier == Some(session) && !inside.in_flight.is_empty()
+    }
+
+    /// Whether `id` is in flight over `session`.
+    pub(super) fn flies(&self, session: u64, id: &MessageId) -> bool {
+        let inside = self.inside();
+        inside.carrier == Some(session) && inside.in_flight.contains(id)
+    }
+
     pub(super) fn land<'a>(&self, ids: impl IntoIterator<Item = &'a MessageId>) {
         let mut inside = self.inside();
         for id in ids {

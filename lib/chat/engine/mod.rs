@@ -254,6 +254,8 @@ impl Engine {
         async move {
             // How it ended stands in the line's status.
             let _ = session::run(&engine, &line, place, connection).await;
+            drop(line);
+            engine.forget_line(&peer);
             if engine.0.is_serving.load(Ordering::Acquire) {
                 engine.send_courier(peer);
             }
@@ -274,6 +276,14 @@ impl Engine {
     pub fn tell_notices(&self) {
         for text in self.0.chat.notices() {
             self.tell(Event::Notice(text));
+        }
+    }
+
+    /// Forgets the line of `peer` if nobody uses it: anybody may connect, and leave nothing behind.
+    fn forget_line(&self, peer: &PublicKey) {
+        let mut lines = lock(&self.0.lines);
+        if lines.get(peer).is_some_and(|line| Arc::strong_count(line) == 1) {
+            lines.remove(peer);
         }
     }
 

@@ -4,6 +4,7 @@ use super::line::{Line, Progress, Teller};
 use super::{Delivery, Engine, Target, on_disk};
 use crate::chat::{Draft, Pairing, Queued, Stage};
 use crate::error::Result;
+use crate::key::PublicKey;
 use crate::pair::{Pairs, Standing};
 use crate::proto::chat::MessageId;
 use std::collections::HashMap;
@@ -14,6 +15,10 @@ use tokio::time::{Instant, timeout_at};
 
 /// How long a message that nobody waits for has to leave.
 const LEAVE_WITHIN: Duration = Duration::from_secs(10);
+
+/// How often it is looked whether another process has delivered what a call waits for: one-shot calls without a listener
+/// carry each other's messages.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// How often a connection that ends before its time is made anew within one call.
 const TRIES: u64 = 3;
@@ -87,8 +92,9 @@ impl Engine {
                 .filter(|(_, delivery)| !matches!(delivery, Delivery::Saved { .. }))
                 .map(|(id, _)| id.clone())
                 .collect();
-            let conversation = self.0.chat.with(to.key);
-            on_disk(move || conversation.withdraw(&left)).await?;
+            let (conversation, withdrawn) = (self.0.chat.with(to.key), left.clone());
+            on_disk(move || conversation.withdraw(&withdrawn)).await?;
+            line.land(&left);
         }
         Ok(answers)
     }
@@ -97,10 +103,21 @@ impl Engine {
     fn way(&self, standing: Standing, is_open: bool) -> std::result::Result<bool, Delivery> {
         match standing {
             Standing::Accepted { .. } => Ok(false),
-            Standing::Blocked => Err(Delivery::Refused("you have blocked it".to_owned())),
-            Standing::DeclinedByPeer => Err(Delivery::Refused("it has declined your invite".to_owned())),
+            Standing::Blocked | Standing::DeclinedByPeer => Err(Delivery::Unpaired(standing)),
             _ if is_open || self.0.chat.config().pairing == Pairing::Open => Ok(true),
             other => Err(Delivery::Unpaired(other)),
+        }
+    }
+
+    /// Looks on the disk for what another process has delivered.
+    async fn look_for(&self, peer: PublicKey, call: &mut SendCall, ids: &[MessageId]) {
+        let open: Vec<MessageId> =
+            ids.iter().filter(|id| matches!(call.answers.get(*id), None | Some(Delivery::Sent))).cloned().collect();
+        let conversation = self.0.chat.with(peer);
+        // What cannot be read now is looked at again.
+        let settled = on_disk(move || conversation.settled(&open)).await.unwrap_or_default();
+        for (id, _) in settled.into_iter().filter(|(_, stage)| *stage == Stage::Acked) {
+            call.note(id, Progress::Acked);
         }
     }
 
@@ -140,6 +157,7 @@ impl Engine {
                         return failure;
                     }
                 }
+                () = tokio::time::sleep(LOOK_EVERY) => self.look_for(to.key, call, ids).await,
                 () = tokio::time::sleep_until(until) => return late(),
             }
         }

@@ -133,7 +133,7 @@ fn the_file_is_written_when_something_changes_and_only_then() {
     let (store, path, key) = (Store::at(&dir), dir.join(PAIRS), Side::new(2).key());
     let side = Side::new(1);
     let now = side.now;
-    Pairs::update(&store, |pairs| Ok(pairs.on_none(&key, now))).unwrap();
+    Pairs::update(&store, |pairs| Ok(pairs.on_none(&key, &NoPair::default(), None, now))).unwrap();
     assert!(!path.exists());
     Pairs::update(&store, |pairs| {
         pairs.block(key, now);
@@ -144,7 +144,7 @@ fn the_file_is_written_when_something_changes_and_only_then() {
     assert_eq!(Pairs::load(&store).unwrap().standing(&key), Standing::Blocked);
     Pairs::update(&store, |pairs| {
         pairs.block(key, now);
-        Ok(pairs.on_none(&key, now))
+        Ok(pairs.on_none(&key, &NoPair::default(), None, now))
     })
     .unwrap();
     assert_eq!(std::os::unix::fs::MetadataExt::ino(&std::fs::metadata(&path).unwrap()), written);

@@ -79,7 +79,7 @@ impl Line {
                 let is_paired = matches!(side.pairs.standing(&from), Standing::Accepted { .. });
                 // Keys that differ while an invite is on its way are no reason to end a pair.
                 let fits = is_paired && (side.pair() == pair || ours.is_some_and(|ours| ours.is_settling()));
-                (!fits).then_some(Envelope::NoPair(NoPair {}))
+                (!fits).then_some(Envelope::NoPair(NoPair::default()))
             }
         };
         self.inbox[1 - at].extend(answer.map(Sent::Envelope));

@@ -122,7 +122,7 @@ impl Side {
                 None => Heard::NoPair,
             },
             Envelope::Decline(about) => self.pairs.on_decline(peer, about, now),
-            Envelope::NoPair(_) => self.pairs.on_none(peer, now),
+            Envelope::NoPair(none) => self.pairs.on_none(peer, none, None, now),
             _ => panic!("not of a pairing"),
         };
         let heard = match heard {
@@ -132,7 +132,7 @@ impl Side {
                 Heard::Owed
             }
             Heard::NoPair => {
-                answer = Some(Envelope::NoPair(NoPair {}));
+                answer = Some(Envelope::NoPair(NoPair::default()));
                 Heard::NoPair
             }
             heard => heard,

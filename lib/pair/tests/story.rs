@@ -2,6 +2,9 @@
 
 use super::line::meet;
 use super::*;
+use crate::json::Bytes;
+use crate::proto::chat::InviteId;
+use crate::ratchet::PAIR_LEN;
 
 const ACCEPTED: Standing = Standing::Accepted { confirmed: true };
 
@@ -269,7 +272,7 @@ fn messages_in_the_open_make_a_standing_only_when_they_go_both_ways() {
     one.say(Word::Invite, key).unwrap();
     assert_eq!(one.standing(&other), Standing::Invited);
     assert!(one.pairs.get(&key).unwrap().is_open(), "an invite does not end it");
-    let (heard, _) = one.hear(&key, other.source, &Envelope::NoPair(NoPair {})).unwrap();
+    let (heard, _) = one.hear(&key, other.source, &Envelope::NoPair(NoPair::default())).unwrap();
     assert!(matches!(heard, Heard::Ended));
     assert!(!one.pairs.get(&key).unwrap().is_open());
     one.say(Word::Block, key).unwrap();
@@ -315,7 +318,21 @@ fn keys_that_were_saved_for_a_consent_that_was_not_end_the_pair_instead_of_silen
     let (heard, answer) = sides[1].hear(&keys[0], source, &confirm).unwrap();
     assert!(matches!((heard, answer), (Heard::NoPair, Some(Envelope::NoPair(_)))));
     assert_eq!(standings(&sides), [ACCEPTED, Standing::Accepted { confirmed: false }]);
-    sides[0].hear(&keys[1], source, &Envelope::NoPair(NoPair {})).unwrap();
+    sides[0].hear(&keys[1], source, &Envelope::NoPair(NoPair::default())).unwrap();
     meet(&mut sides);
     assert_eq!(standings(&sides), [Standing::RemovedByPeer, Standing::RemovedByPeer]);
+}
+
+#[test]
+fn a_word_that_there_is_no_pair_ends_the_one_that_it_names_and_no_newer_one() {
+    let [mut one, other] = paired(0);
+    let key = other.key();
+    let keys = Some([7; PAIR_LEN]);
+    let named = |pair: [u8; PAIR_LEN]| NoPair { pair: Some(Bytes(pair.to_vec())), id: None };
+    assert!(matches!(one.pairs.on_none(&key, &named([8; PAIR_LEN]), keys, one.now), Heard::Nothing));
+    let by_invite = NoPair { pair: None, id: Some(InviteId([9; 16])) };
+    assert!(matches!(one.pairs.on_none(&key, &by_invite, keys, one.now), Heard::Nothing));
+    assert!(matches!(one.pairs.standing(&key), Standing::Accepted { .. }));
+    assert!(matches!(one.pairs.on_none(&key, &named([7; PAIR_LEN]), keys, one.now), Heard::Ended));
+    assert_eq!(one.pairs.standing(&key), Standing::RemovedByPeer);
 }

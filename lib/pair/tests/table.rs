@@ -129,7 +129,7 @@ fn envelope(sides: &mut [Side; 2], at: usize, word: &str) -> Envelope {
             Envelope::Confirm(PairConfirm { id: nothing, mac: Bytes(vec![1; 32]) })
         }
         "decline" => Envelope::Decline(About { id: ours.map_or(nothing, |ours| ours.id) }),
-        _ => Envelope::NoPair(NoPair {}),
+        _ => Envelope::NoPair(NoPair::default()),
     }
 }
 

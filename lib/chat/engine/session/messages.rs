@@ -6,7 +6,7 @@ use crate::chat::engine::{Delivery, Event};
 use crate::chat::{Incoming, Pairing};
 use crate::error::{Error, Kind, Result};
 use crate::pair::Standing;
-use crate::proto::chat::{Envelope, MessageId, NotSaved, Open, OpenSaved, Saved, Why};
+use crate::proto::chat::{Envelope, MessageId, NoPair, NotSaved, Open, OpenSaved, Saved, Why};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -55,10 +55,14 @@ impl Session<'_> {
     pub(super) async fn receive(&mut self, messages: Vec<Incoming>) -> Result<()> {
         let is_open = |message: &Incoming| matches!(message, Incoming::Open(_));
         if messages.iter().any(is_open) && !self.is_open().await? {
-            return self.no_pair().await;
+            return self.no_pair(NoPair::default()).await;
         }
         if !messages.iter().all(is_open) && self.pair.is_none() {
-            return self.no_pair().await;
+            // It may have been made by another process just now.
+            self.look_at_pair().await?;
+        }
+        if !messages.iter().all(is_open) && self.pair.is_none() {
+            return self.no_pair(NoPair::default()).await;
         }
         if messages.iter().any(is_open) {
             let (peer, now) = (self.peer, self.engine.chat().now());
@@ -70,7 +74,7 @@ impl Session<'_> {
         }
         let count = messages.len();
         let wanted: Vec<bool> = messages.iter().map(wants_answer).collect();
-        let naks: Vec<Option<Envelope>> = messages.iter().map(unavailable).collect();
+        let naks: Vec<Envelope> = messages.iter().map(unavailable).collect();
         let conversation = self.conversation.clone();
         match self.on_disk(move || conversation.receive(&messages)).await {
             Ok((answers, entries)) => {
@@ -87,7 +91,7 @@ impl Session<'_> {
             Err(error) if error.kind() == Kind::State => {
                 let name = self.engine.name(&self.peer);
                 self.notice(format!("a message from {name} could not be stored: {error}"));
-                for nak in naks.iter().flatten() {
+                for nak in &naks {
                     self.say(nak)?;
                 }
             }
@@ -109,41 +113,55 @@ impl Session<'_> {
 
     /// Messages of ours that the peer has saved.
     pub(super) async fn saved(&mut self, saved: Vec<Saved>, open_saved: Vec<OpenSaved>) -> Result<()> {
+        // What was not sent here needs no answer here, and costs none to look at.
+        let saved: Vec<Saved> = saved.into_iter().filter(|ack| self.flies(&ack.id)).collect();
+        let open_saved: Vec<OpenSaved> = open_saved.into_iter().filter(|ack| self.flies(&ack.id)).collect();
         if saved.is_empty() && open_saved.is_empty() {
             return Ok(());
         }
-        let answered: Vec<MessageId> = saved.iter().map(|one| one.id.clone()).collect();
         let conversation = self.conversation.clone();
-        let acked = self
+        let (acked, late, forged) = self
             .on_disk(move || {
                 let mut acked = conversation.saved(&saved)?;
+                let (mut late, mut forged) = (Vec::new(), None);
+                for ack in saved.iter().filter(|ack| !acked.contains(&ack.id)).collect::<Vec<_>>() {
+                    match conversation.is_forged(ack)? {
+                        true => forged = Some(ack.id.clone()),
+                        false => late.push(ack.id.clone()),
+                    }
+                }
                 if !open_saved.is_empty() {
                     acked.extend(conversation.open_saved(&open_saved)?);
                 }
-                Ok(acked)
+                Ok((acked, late, forged))
             })
             .await?;
-        if let Some(forged) = answered.iter().find(|id| !acked.contains(id)) {
-            let name = self.engine.name(&self.peer);
-            // One that was acknowledged on another connection just before looks the same.
-            if self.line.in_flight(self.id).is_some_and(|flying| flying.contains(forged)) {
-                return Err(Error::protocol(format!(
-                    "an acknowledgement of {forged} from {name} does not authenticate"
-                )));
-            }
-        }
         self.line.land(&acked);
+        // Another process, or another connection, has settled them, and tells its own.
+        self.line.land(&late);
         let count = acked.len();
         for id in acked {
             self.line.progress(&id, &Progress::Acked);
             self.engine.tell(Event::Acked { peer: self.peer, id });
         }
+        if let Some(id) = forged {
+            let name = self.engine.name(&self.peer);
+            return Err(Error::protocol(format!("an acknowledgement of {id} from {name} does not authenticate")));
+        }
         self.step_if_due(count).await
+    }
+
+    /// Whether a message of ours went over this connection and is not answered.
+    fn flies(&self, id: &MessageId) -> bool {
+        self.line.flies(self.id, id)
     }
 
     /// A message of ours that the peer has not saved.
     pub(super) async fn not_saved(&mut self, nak: NotSaved) -> Result<()> {
         let id = nak.id.clone();
+        if !self.flies(&id) {
+            return Ok(());
+        }
         match nak.why {
             Why::NoKey | Why::Used | Why::Damaged => {
                 self.line.land([&id]);
@@ -186,8 +204,10 @@ fn wants_answer(message: &Incoming) -> bool {
 }
 
 /// The answer to a message that cannot be stored now.
-fn unavailable(message: &Incoming) -> Option<Envelope> {
-    let Incoming::Sealed(message) = message else { return None };
-    let (id, ep, n) = (message.id.clone(), message.ep, message.n);
-    Some(Envelope::NotSaved(NotSaved { id, ep, n, why: Why::Unavailable }))
+fn unavailable(message: &Incoming) -> Envelope {
+    let (id, ep, n) = match message {
+        Incoming::Sealed(message) => (message.id.clone(), message.ep, message.n),
+        Incoming::Open(open) => (open.id.clone(), 0, 0),
+    };
+    Envelope::NotSaved(NotSaved { id, ep, n, why: Why::Unavailable })
 }

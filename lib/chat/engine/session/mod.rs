@@ -11,6 +11,7 @@ use super::{Delivery, Engine, Event, on_disk};
 use crate::chat::{Conversation, Incoming};
 use crate::conn::{Batch, Connection, Reason, Receiver, Sender};
 use crate::error::{Error, Kind, Result};
+use crate::json::Bytes;
 use crate::key::PublicKey;
 use crate::pair::{Pair, Standing};
 use crate::proto::chat::{Assembly, Envelope, Hello, Idle, MessageId, NoPair, NotSaved};
@@ -24,6 +25,10 @@ const BATCH: usize = 256;
 
 /// Envelopes that a key which is not paired may send on one connection: an invite, an answer, and some to spare.
 const STRANGERS_ENVELOPES: usize = 64;
+
+/// Bytes that may wait to leave while more is taken in: above what a window of the longest messages makes, so that two
+/// sides that both send never wait for each other.
+const MOST_PENDING: usize = 16 << 20;
 
 /// How long a connection with a key that is not paired stays open without a use.
 const STRANGERS_IDLE: Duration = Duration::from_secs(10);
@@ -145,7 +150,7 @@ impl Session<'_> {
             let idle = self.engine.0.options.idle;
             let idle_until = self.last_use + if self.pair.is_some() { idle } else { idle.min(STRANGERS_IDLE) };
             tokio::select! {
-                there = receiver.recv_batch(&mut batch) => {
+                there = receiver.recv_batch(&mut batch), if self.sender.pending() < MOST_PENDING => {
                     if !there? {
                         return Ok(());
                     }
@@ -195,7 +200,7 @@ impl Session<'_> {
     }
 
     /// Whether there are keys, and which: this process is not the only one that changes them.
-    async fn look_at_pair(&mut self) -> Result<()> {
+    pub(super) async fn look_at_pair(&mut self) -> Result<()> {
         self.is_drained = false;
         let (standing, conversation) = (self.standing().await?, self.conversation.clone());
         let pair = self.on_disk(move || conversation.keys(|keys| keys.map(Ratchet::pair))).await?;
@@ -205,7 +210,8 @@ impl Session<'_> {
             // What was met was met under the keys before.
             (self.has_met, self.step) = (false, None);
             if pair.is_none() {
-                self.say(&Envelope::NoPair(NoPair {}))?;
+                let ended = self.pair.map(|pair| Bytes(pair.to_vec()));
+                self.say(&Envelope::NoPair(NoPair { pair: ended, id: None }))?;
             }
         }
         self.pair = pair;
@@ -234,8 +240,7 @@ impl Session<'_> {
 
     /// Says that there is nothing more to say, once it is so.
     fn say_idle(&mut self) -> Result<()> {
-        let flies = self.line.in_flight(self.id).is_some_and(|flying| !flying.is_empty());
-        let is_done = self.step.is_none() && self.rejected.is_empty() && !flies;
+        let is_done = self.step.is_none() && self.rejected.is_empty() && !self.line.has_flights(self.id);
         let here = (self.words, self.heard);
         if is_done && self.idle_at != Some(here) {
             self.write(&Envelope::Idle(Idle { heard: self.heard }))?;
@@ -283,6 +288,12 @@ impl Session<'_> {
         let mut envelopes = envelopes.into_iter().peekable();
         while let Some(envelope) = envelopes.next() {
             self.heard += u64::from(!matches!(envelope, Envelope::Idle(_)));
+            let is_answer = matches!(envelope, Envelope::Saved(_) | Envelope::OpenSaved(_));
+            let is_message = matches!(envelope, Envelope::Message(_) | Envelope::Open(_));
+            if !is_answer && !is_message {
+                // A word of pairing may change the keys that they are proven by.
+                self.saved(std::mem::take(&mut saved), std::mem::take(&mut open_saved)).await?;
+            }
             match envelope {
                 Envelope::Message(message) => messages.push(Incoming::Sealed(message)),
                 Envelope::Open(open) => messages.push(Incoming::Open(open)),
@@ -328,7 +339,9 @@ impl Session<'_> {
             self.has_met = false;
             self.say_hello().await?;
         }
-        let Some(pair) = self.pair else { return self.no_pair().await };
+        let Some(pair) = self.pair else {
+            return self.no_pair(NoPair { pair: Some(theirs.pair), id: None }).await;
+        };
         if theirs.pair.0 != pair {
             return self.meet_later(theirs).await;
         }

@@ -6,6 +6,7 @@ use crate::chat::{Conversation, Pairing};
 use crate::error::{Error, Result};
 use crate::pair::{Heard, Ourselves, Pairs, Standing};
 use crate::proto::chat::{About, Envelope, NoPair};
+use crate::ratchet::Ratchet;
 use std::time::SystemTime;
 
 impl Session<'_> {
@@ -48,6 +49,11 @@ impl Session<'_> {
             self.say(&received)?;
         }
         let is_no_pair = matches!(envelope, Envelope::NoPair(_));
+        let about = match &envelope {
+            Envelope::Ack(ack) => Some(ack.id),
+            Envelope::Confirm(confirm) => Some(confirm.id),
+            _ => None,
+        };
         let (heard, standing) = self
             .change_pairs(move |pairs, us, conversation, now| {
                 let heard = match &envelope {
@@ -59,7 +65,9 @@ impl Session<'_> {
                         None => Heard::NoPair,
                     })?,
                     Envelope::Decline(about) => pairs.on_decline(&peer, about, now),
-                    Envelope::NoPair(_) => pairs.on_none(&peer, now),
+                    Envelope::NoPair(none) => {
+                        pairs.on_none(&peer, none, conversation.keys(|keys| keys.map(Ratchet::pair))?, now)
+                    }
                     _ => return Err(Error::protocol("an envelope out of place")),
                 };
                 Ok(match heard {
@@ -82,17 +90,17 @@ impl Session<'_> {
                 })
             })
             .await?;
-        if is_no_pair {
+        if is_no_pair && !matches!(standing, Standing::Accepted { .. }) {
             self.line.fail_all(&Delivery::Unpaired(standing));
         }
         let Some(change) = heard else { return self.look().await };
         match change {
-            Change::Declined => self.line.fail_all(&Delivery::Refused("it has declined your invite".to_owned())),
+            Change::Declined => self.line.fail_all(&Delivery::Unpaired(standing)),
             Change::Owed => {
                 self.said.clear();
                 return self.look().await;
             }
-            Change::NoPair => return self.say(&Envelope::NoPair(NoPair {})),
+            Change::NoPair => return self.say(&Envelope::NoPair(NoPair { pair: None, id: about })),
             Change::Paired | Change::Ended | Change::Other => {}
         }
         self.engine.tell(Event::Pair { peer, standing });
@@ -101,13 +109,13 @@ impl Session<'_> {
     }
 
     /// Tells the peer that there is no pair, if there is none and none is in the making.
-    pub(super) async fn no_pair(&mut self) -> Result<()> {
+    pub(super) async fn no_pair(&mut self, none: NoPair) -> Result<()> {
         match self.standing().await? {
             Standing::Accepted { .. } if self.pair.is_some() => {
                 Err(Error::protocol("an open message from a key that is paired"))
             }
             Standing::Accepted { .. } => Ok(()),
-            _ => self.say(&Envelope::NoPair(NoPair {})),
+            _ => self.say(&Envelope::NoPair(none)),
         }
     }
 
