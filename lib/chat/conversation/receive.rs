@@ -9,6 +9,9 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use zeroize::Zeroizing;
 
+/// Conversations at which nobody new begins one without a pair, where `"pairing": "open"` lets everybody: keys cost nothing.
+const MAX_CONVERSATIONS: usize = 1000;
+
 /// What a look into the log counts as, in bytes of the day's share.
 const LOOK_UP_PRICE: u64 = 1 << 20;
 
@@ -33,6 +36,9 @@ impl Conversation {
     /// # Errors
     /// Nothing was stored, and nothing must be answered but that it cannot be now.
     pub fn receive(&self, messages: &[Incoming]) -> Result<(Vec<Envelope>, Vec<Entry>)> {
+        if self.look_dir()?.is_none() && self.chat.peers()?.len() >= MAX_CONVERSATIONS {
+            return Ok((messages.iter().map(|message| not_saved(message, Why::Full)).collect(), Vec::new()));
+        }
         let mut work = Work::begin(self)?;
         let openings = work.open_all(messages);
         // The keys move on even where nothing new was opened.

@@ -1,6 +1,9 @@
 //! A disk that takes no more: what is there stays whole, and goes on when there is room again.
 
 use super::{Talk, acked, draft, id, names, open};
+use crate::chat::CHAT_DIR;
+use crate::key::KeyPair;
+use crate::proto::chat::{Envelope, NotSaved, Why};
 use std::process::Command;
 
 /// What the writer of this process can no longer do: the temporary file of the state cannot be made.
@@ -68,4 +71,17 @@ fn crowded(home: &std::path::Path) {
     let text = error.to_string();
     assert!(text.starts_with("cannot write ") && text.ends_with("log.jsonl: file too large"), "{text}");
     assert_eq!(error.hints(), ["nothing was changed"]);
+}
+
+#[test]
+fn keys_that_are_not_paired_begin_no_more_than_a_thousand_conversations() {
+    let talk = Talk::new();
+    let chat = talk.home.chat();
+    let all = chat.store().below(CHAT_DIR).unwrap();
+    for _ in 0..1000 {
+        all.below(&KeyPair::generate().unwrap().public().to_string()).unwrap();
+    }
+    let (answers, stored) = talk.start().receive(&[open("a", "one too many")]).unwrap();
+    assert!(matches!(&answers[..], [Envelope::NotSaved(NotSaved { why: Why::Full, .. })]) && stored.is_empty());
+    assert_eq!(chat.peers().unwrap().len(), 1000);
 }
