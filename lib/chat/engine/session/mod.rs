@@ -115,7 +115,7 @@ struct Session<'a> {
     has_met: bool,
     /// The peer's hello under keys that we do not have yet.
     early: Option<Hello>,
-    /// Messages in either direction since then.
+    /// Messages in either direction since the last meeting.
     since_step: usize,
     /// What was owed and has been said on this connection.
     said: Vec<Envelope>,
@@ -288,9 +288,7 @@ impl Session<'_> {
         let mut envelopes = envelopes.into_iter().peekable();
         while let Some(envelope) = envelopes.next() {
             self.heard += u64::from(!matches!(envelope, Envelope::Idle(_)));
-            let is_answer = matches!(envelope, Envelope::Saved(_) | Envelope::OpenSaved(_));
-            let is_message = matches!(envelope, Envelope::Message(_) | Envelope::Open(_));
-            if !is_answer && !is_message {
+            if !is_message(&envelope) && !matches!(envelope, Envelope::Saved(_) | Envelope::OpenSaved(_)) {
                 // A word of pairing may change the keys that they are proven by.
                 self.saved(std::mem::take(&mut saved), std::mem::take(&mut open_saved)).await?;
             }
@@ -304,11 +302,8 @@ impl Session<'_> {
                 Envelope::Idle(idle) => self.peer_idle_at = Some((idle.heard, self.heard)),
                 pairing => self.pairing(pairing).await?,
             }
-            // What is alike and stands in a row goes to the disk at once.
-            let goes_on = |is: fn(&Envelope) -> bool, next: Option<&Envelope>| next.is_some_and(is);
-            let next = envelopes.peek();
-            let is_message = |one: &Envelope| matches!(one, Envelope::Message(_) | Envelope::Open(_));
-            if !messages.is_empty() && (messages.len() >= BATCH || !goes_on(is_message, next)) {
+            // Messages that stand in a row go to the disk at once.
+            if !messages.is_empty() && (messages.len() >= BATCH || !envelopes.peek().is_some_and(is_message)) {
                 self.receive(std::mem::take(&mut messages)).await?;
             }
         }
@@ -390,6 +385,10 @@ impl Session<'_> {
             }
         }
     }
+}
+
+fn is_message(envelope: &Envelope) -> bool {
+    matches!(envelope, Envelope::Message(_) | Envelope::Open(_))
 }
 
 async fn rest(until: Option<Instant>) {
