@@ -9,31 +9,33 @@ use tokio::time::Instant;
 
 const KEEPALIVE: Duration = Duration::from_millis(150);
 
-/// Long enough for a machine that is busy with other things; the silence of a peer is noticed in a part of it.
-const PATIENCE: Duration = Duration::from_secs(60);
-
 fn options() -> ListenOptions {
     ListenOptions { keepalive: KEEPALIVE, ..ListenOptions::default() }
 }
 
+/// A runtime whose clock goes on only when nothing else does, so that no load on the machine comes into what is measured.
+fn unhurried() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap()
+}
+
 #[test]
 fn a_silent_peer_is_asked_and_then_given_up_after_three_intervals() {
-    runtime().block_on(async {
+    unhurried().block_on(async {
         let (connection, mut peer) = with_hostile_peer(options()).await;
         let (mut sender, mut receiver) = connection.split();
         let started = Instant::now();
         let lost = sender.while_waiting(receiver.recv()).await.unwrap().unwrap_err();
         let lasted = started.elapsed();
         assert!(lost.to_string().contains("no sign of life"), "{lost}");
-        assert!(lasted >= KEEPALIVE * 3 && lasted < PATIENCE, "{lasted:?}");
-        // A machine that stalls may leave no time for the second question.
+        assert!(lasted >= KEEPALIVE * 3 && lasted < KEEPALIVE * 4, "{lasted:?}");
+        assert_eq!(peer.recv().unwrap(), (kind::PING, Vec::new()));
         assert_eq!(peer.recv().unwrap(), (kind::PING, Vec::new()));
     });
 }
 
 #[test]
 fn a_silent_peer_is_noticed_though_this_side_is_busy() {
-    runtime().block_on(async {
+    unhurried().block_on(async {
         let (connection, _peer) = with_hostile_peer(options()).await;
         let (mut sender, mut receiver) = connection.split();
         let started = Instant::now();
@@ -44,7 +46,7 @@ fn a_silent_peer_is_noticed_though_this_side_is_busy() {
                 record = receiver.recv() => break record.unwrap_err(),
                 _ = busy.tick() => sender.send(DATA, &[b"more"]).await.unwrap(),
             }
-            assert!(started.elapsed() < PATIENCE, "nobody noticed for {:?}", started.elapsed());
+            assert!(started.elapsed() < KEEPALIVE * 5, "nobody noticed for {:?}", started.elapsed());
         };
         assert!(lost.to_string().contains("no sign of life"), "{lost}");
     });
