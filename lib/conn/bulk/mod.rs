@@ -177,12 +177,15 @@ impl Shared {
     }
 
     fn cut(&self, why: Reason, text: &str) {
+        // Whoever sees the cut lets go of the line, and must not before the last words are on it.
+        let mut line = lock(&self.line);
         self.is_cut.store(true, Ordering::Release);
         if self.fail(text.to_owned()) {
             let said = frame::cut(text, super::MAX_ERROR_TEXT);
             // Where nothing can be said any more, nothing is.
-            let _ = lock(&self.line).last_words(Some([&[why.code()], said.as_bytes()].concat()));
+            let _ = line.last_words(Some([&[why.code()], said.as_bytes()].concat()));
         }
+        drop(line);
         // Nobody may be waiting.
         let _ = self.wake.send(receive::Came::Over);
     }

@@ -254,6 +254,24 @@ fn what_is_abandoned_ends_at_once_and_looks_cut_to_the_other_side() {
 }
 
 #[test]
+fn nobody_who_sees_a_cut_can_let_go_of_the_line_before_the_last_words_are_on_it() {
+    let ((sender, _back, breaker), (_theirs, mut receiver, _)) = pair();
+    let shared = breaker.0.clone();
+    // In the midst of it the cut has to wait for this.
+    let over = lock(&shared.over);
+    let cutting = std::thread::spawn(move || breaker.cut(Reason::ShuttingDown, "going"));
+    while !shared.is_cut.load(Ordering::Acquire) {
+        std::thread::yield_now();
+    }
+    assert!(shared.line.try_lock().is_err());
+    drop(over);
+    drop(sender);
+    let told = all(&mut receiver).unwrap_err();
+    assert!(told.to_string().contains("going"), "{told}");
+    cutting.join().unwrap();
+}
+
+#[test]
 fn a_cut_does_not_wait_for_ever_for_a_peer_that_has_stopped() {
     let ((mut sender, back, breaker), (theirs, receiver, _)) = pair();
     let stuck = std::thread::spawn(move || while sender.push(1, &[&[0; MAX_BODY_LEN]]).is_ok() {});
