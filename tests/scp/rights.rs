@@ -163,9 +163,11 @@ fn nothing_outside_a_root_is_written() {
 
 /// A copy that stands still in its middle while `change` happens, and then would go on slowly.
 fn meanwhile(ends: &Ends, up: bool, change: impl FnOnce() + Send + 'static) -> Done {
-    let [from, _] = ends.sides(up);
+    let [from, to] = ends.sides(up);
     fs::write(from.join("large"), random(40_000_000)).unwrap();
     let way = Way::turn(&ends.address, 500_000, move || {
+        // What has come that far may still wait for the host to let its dialer in.
+        eventually("the copy has begun", || names(&tree(&to)).iter().any(|name| name.ends_with(".part")));
         change();
         true
     });

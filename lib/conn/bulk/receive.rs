@@ -233,9 +233,10 @@ impl Reading<'_> {
             let Some(mut room) = self.empty_room() else { return self.drain() };
             match self.fill(&mut room, &mut throttle) {
                 Ok(whole) => {
-                    if self.shared.wake.send(Came::Frames(room, whole)).is_err() {
-                        return super::ended();
+                    if self.shared.wake.send(Came::Frames(room, whole)).is_ok() {
+                        continue;
                     }
+                    return if self.shared.is_cut.load(Ordering::Acquire) { self.drain() } else { super::ended() };
                 }
                 Err(_) if self.shared.is_cut.load(Ordering::Acquire) => return self.drain(),
                 Err(error) => return error,

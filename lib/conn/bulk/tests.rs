@@ -272,6 +272,24 @@ fn nobody_who_sees_a_cut_can_let_go_of_the_line_before_the_last_words_are_on_it(
 }
 
 #[test]
+fn what_still_comes_after_a_cut_is_taken_though_nobody_wants_it() {
+    let ((sender, back, breaker), mut stranger) = end_and_stranger(Duration::ZERO);
+    let frame = [&[0, crate::seal::TAG_LEN as u8 + 1][..], &[7; crate::seal::TAG_LEN + 1]].concat();
+    stranger.write_all(&frame[..1]).unwrap();
+    while breaker.carried().1 == 0 {
+        std::thread::yield_now();
+    }
+    breaker.cut(Reason::ShuttingDown, "going");
+    drop((sender, back, breaker));
+    stranger.write_all(&frame[1..]).unwrap();
+    assert!(stranger.read_to_end(&mut Vec::new()).unwrap() > 0);
+    for _ in 0..50 {
+        // A reset would have made the last words' way uncertain.
+        stranger.write_all(&frame).unwrap();
+    }
+}
+
+#[test]
 fn a_cut_does_not_wait_for_ever_for_a_peer_that_has_stopped() {
     let ((mut sender, back, breaker), (theirs, receiver, _)) = pair();
     let stuck = std::thread::spawn(move || while sender.push(1, &[&[0; MAX_BODY_LEN]]).is_ok() {});
