@@ -251,6 +251,7 @@ fn standard_error_and_input_get_through_a_flood_of_standard_output() {
     client.args([&pair.address, "yes & while read line; do echo heard $line >&2; done; kill $!"]);
     let mut client = client.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut flood = client.stdout.take().unwrap();
+    flood.read_exact(&mut [0; 4096]).unwrap();
     let reader = std::thread::spawn(move || std::io::copy(&mut flood, &mut std::io::sink()).unwrap());
     let mut stdin = client.stdin.take().unwrap();
     let mut stderr = BufReader::new(client.stderr.take().unwrap());
