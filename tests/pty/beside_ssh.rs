@@ -55,7 +55,7 @@ const EQUAL: &[Row] = &[
     // What a process is born with.
     (&[], r#""$@" 'pwd; umask; id; ulimit -a; nice; cat /proc/self/oom_score_adj'"#),
     (&[], r#""$@" 'ls /proc/self/fd; echo x >/dev/tty'"#),
-    (&[], r#""$@" 'ps -o pid=,pgid=,sid= -p $$ | tr -s " " "\n" | sort -u | wc -l; ps -o tpgid=,tty= -p $$'"#),
+    (&[], r#""$@" 'ps -o pid=,pgid=,sid= -p $$ | tr -s " " "\n" | grep . | sort -u | wc -l; ps -o tpgid=,tty= -p $$'"#),
     // Which shell, where no command is given.
     (&[], r#"echo 'echo $((6 * 7)) $0; exit 5' | "$@""#),
     (&["-T"], r#"echo 'echo $((6 * 7)); exit 5' | "$@" ''"#),
@@ -103,7 +103,7 @@ const EQUAL: &[Row] = &[
         &["-tt"],
         r#""$@" 'ls /proc/self/fd; echo x >/dev/tty; exec sed -n "s/^Sig\(...\):.*\(.......\)$/\1 \2/p" /proc/self/status'"#,
     ),
-    (&["-tt"], r#""$@" 'ps -o pid=,pgid=,sid=,tpgid= -p $$ | tr -s " " "\n" | sort -u | wc -l'"#),
+    (&["-tt"], r#""$@" 'ps -o pid=,pgid=,sid=,tpgid= -p $$ | tr -s " " "\n" | grep . | sort -u | wc -l'"#),
     (&["-tt"], r#""$@" 'trap "" HUP; sleep 1000 & kill $!; trap "" TERM; sleep 3 & echo at once'"#),
     (&["-tt"], r#""$@" 'sleep 1000 & echo at once'"#),
 ];
