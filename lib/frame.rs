@@ -117,6 +117,12 @@ impl<'a> Fields<'a> {
         Ok(field)
     }
 
+    /// Whether all was read.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rest.is_empty()
+    }
+
     /// All bytes that are left.
     #[must_use]
     pub fn bytes(self) -> &'a [u8] {

@@ -3,7 +3,7 @@
 //! One hash for every use of the identity, as the Noise specification asks for one static key (section 14).
 
 use blake2::digest::{Digest, FixedOutput, Mac};
-use blake2::{Blake2b512, Blake2bMac, digest::consts::U32};
+use blake2::{Blake2b, Blake2b512, Blake2bMac, digest::consts::U32};
 use hkdf::SimpleHkdf;
 use zeroize::Zeroizing;
 
@@ -17,6 +17,16 @@ pub type Secret = Zeroizing<[u8; SECRET_LEN]>;
 #[must_use]
 pub fn hash(parts: &[&[u8]]) -> [u8; 64] {
     let mut hash = Blake2b512::new();
+    for part in parts {
+        hash.update(part);
+    }
+    hash.finalize().into()
+}
+
+/// The hash of the parts in a row with 32 bytes of output: BLAKE2b-256.
+#[must_use]
+pub fn hash_32(parts: &[&[u8]]) -> [u8; 32] {
+    let mut hash = Blake2b::<U32>::new();
     for part in parts {
         hash.update(part);
     }

@@ -3,5 +3,6 @@
 pub mod pipe;
 pub mod chat;
 pub mod copy;
+pub mod group;
 pub mod pty;
 mod wishes;

@@ -1,0 +1,8 @@
+//! Groups: conversations of many, replicated between their members, without a server.
+//!
+//! Pure: [`roster`] folds signed acts into who is who; [`keys`] seals; [`replica`] takes entries in and says what another lacks;
+//! [`session`] is a conversation of two replicas. With files: [`shelf`], [`home`]. With the network: [`engine`].
+
+pub mod keys;
+pub mod roster;
+pub mod shelf;
