@@ -35,7 +35,7 @@ impl EpochKey {
 
 /// The id of the key that several make together: known to those too who lack them.
 #[must_use]
-pub fn joint_id(_group: &GroupId, _ids: &[KeyId]) -> KeyId {
+pub fn joint_id(_ids: &[KeyId]) -> KeyId {
     KeyId::default()
 }
 
@@ -58,7 +58,7 @@ pub fn unwrap(_group: &GroupId, _me: &KeyPair, _ephemeral: &PublicKey, _wrap: &W
 ///
 /// # Errors
 /// The system has no random numbers.
-pub fn seal_body(_key: &EpochKey, _header: &Header, _text: &[u8]) -> Result<Vec<u8>> {
+pub fn seal_body(_keys: &[EpochKey], _group: &GroupId, _header: &Header, _text: &[u8]) -> Result<Vec<u8>> {
     Err(Error::state("not there yet"))
 }
 

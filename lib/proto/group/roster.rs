@@ -1,8 +1,9 @@
 //! Acts on the roster: the bodies of entries in roster logs. keywire-protocol(7), GROUP, Roster.
 
-use super::entry::LogId;
+use super::entry::{LogId, MAX_BODY};
 use super::ids::{EntryId, Inc, KeyId};
-use crate::json::Bytes;
+use crate::error::{Error, Result};
+use crate::json::{self, Bytes};
 use crate::key::PublicKey;
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +19,24 @@ pub struct Act {
     /// A new epoch key for all who are members once this is done. Each removal in a private group has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<Wraps>,
+}
+
+impl Act {
+    /// Its JSON: what the entry's body is.
+    ///
+    /// # Errors
+    /// One longer than an entry may hold.
+    pub fn encode(&self) -> Result<Vec<u8>> {
+        json::line(self).map(String::into_bytes)
+    }
+
+    /// Reads it.
+    ///
+    /// # Errors
+    /// JSON that is none; an unknown act or field; a value that cannot be.
+    pub fn decode(body: &[u8]) -> Result<Self> {
+        json::parse(body, MAX_BODY).map_err(|why| Error::protocol(format!("an act that is none: {why}")))
+    }
 }
 
 /// An entry in a log of the class that is spoken of.

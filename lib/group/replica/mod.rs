@@ -1,0 +1,265 @@
+//! One member's copy of a group: takes entries in, and says what another copy lacks. No clock, no files and no network of its own.
+
+mod take;
+mod write;
+
+pub use take::Taken;
+
+use super::roster::{Known, Roster};
+use super::shelf::{Shelf, Stored};
+use crate::error::{Error, Result};
+use crate::kdf;
+use crate::proto::group::message::Tip;
+use crate::proto::group::roster::{Act, Place};
+use crate::proto::group::{Class, Entry, EntryId, Genesis, GroupId, LogId};
+use std::collections::{BTreeMap, HashMap};
+
+/// How far ahead of us a clock may be without being flagged, in milliseconds.
+pub const MOST_AHEAD: u64 = 10 * 60 * 1000;
+
+/// A copy of a group.
+pub struct Replica<S> {
+    genesis: Genesis,
+    group: GroupId,
+    shelf: S,
+    logs: BTreeMap<LogId, Log>,
+    acts: Vec<Known>,
+    roster: Roster,
+    /// Where logs end whose author wrote two entries in one place: before the first of those.
+    forks: BTreeMap<LogId, [Entry; 2]>,
+    /// When something was last stored that came from another member.
+    progress: u64,
+    /// Changes with everything that is stored.
+    version: u64,
+}
+
+/// A log, as far as it is stored, and as far as it counts.
+#[derive(Clone, Copy, Debug)]
+struct Log {
+    stored: Stored,
+    /// The last entry that counts; none if its place is 0.
+    end: Tip,
+}
+
+/// One class of logs in a few bytes: equal digests, equal logs.
+pub type Digest = [u8; 32];
+
+impl<S: Shelf> Replica<S> {
+    /// The copy that lies on `shelf`.
+    ///
+    /// # Errors
+    /// It cannot be read; an act that is stored is none.
+    pub fn open(genesis: Genesis, shelf: S) -> Result<Self> {
+        let group = genesis.id();
+        let roster = Roster::fold(&genesis, &[]);
+        let forks = shelf.forks()?.into_iter().map(|fork| (fork[0].header.log, fork)).collect();
+        let logs = shelf.logs()?;
+        let mut replica = Replica {
+            genesis,
+            group,
+            shelf,
+            logs: BTreeMap::new(),
+            acts: Vec::new(),
+            roster,
+            forks,
+            progress: 0,
+            version: 0,
+        };
+        for stored in logs {
+            if stored.log.class == Class::Roster {
+                replica.load_acts(&stored)?;
+            }
+            let end = Tip { log: stored.log, seq: stored.seq, id: short(&stored.id) };
+            replica.logs.insert(stored.log, Log { stored, end });
+        }
+        replica.fold()?;
+        Ok(replica)
+    }
+
+    /// What it began with.
+    pub fn genesis(&self) -> &Genesis {
+        &self.genesis
+    }
+
+    /// The group's id.
+    pub fn group(&self) -> GroupId {
+        self.group
+    }
+
+    /// Who is who.
+    pub fn roster(&self) -> &Roster {
+        &self.roster
+    }
+
+    /// Where its entries lie.
+    pub fn shelf(&self) -> &S {
+        &self.shelf
+    }
+
+    /// Where its entries lie, for whoever tidies up there.
+    pub fn shelf_mut(&mut self) -> &mut S {
+        &mut self.shelf
+    }
+
+    /// Changes whenever something is stored.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// When something was last stored that came from another member, in milliseconds since 1970.
+    pub fn progress(&self) -> u64 {
+        self.progress
+    }
+
+    /// The logs that are stored, as they are stored.
+    pub fn logs(&self) -> impl Iterator<Item = &Stored> {
+        self.logs.values().map(|log| &log.stored)
+    }
+
+    /// The last entry of each log that counts.
+    pub fn tips(&self) -> impl Iterator<Item = Tip> {
+        self.logs.values().map(|log| log.end).filter(|tip| tip.seq > 0)
+    }
+
+    /// How far `log` counts.
+    pub fn end(&self, log: &LogId) -> u64 {
+        self.logs.get(log).map_or(0, |log| log.end.seq)
+    }
+
+    /// Logs whose author wrote two entries in one place, with these.
+    pub fn forks(&self) -> impl Iterator<Item = &[Entry; 2]> {
+        self.forks.values()
+    }
+
+    /// The digest of all logs of a class, as far as they count.
+    pub fn digest(&self, class: Class) -> Digest {
+        let mut bytes = Vec::new();
+        for tip in self.tips().filter(|tip| tip.log.class == class) {
+            bytes.extend_from_slice(tip.log.author.as_bytes());
+            bytes.extend_from_slice(&tip.log.inc.0);
+            bytes.extend_from_slice(&tip.seq.to_be_bytes());
+            bytes.extend_from_slice(&tip.id);
+        }
+        kdf::hash_32(&[&bytes])
+    }
+
+    /// Entries of `log` that count, from place `from` on: as many as `most` bytes hold, but at least one if there is one.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    pub fn read(&self, log: &LogId, from: u64, most: usize) -> Result<Vec<Entry>> {
+        let end = self.end(log);
+        if from > end {
+            return Ok(Vec::new());
+        }
+        let mut entries = self.shelf.read(log, from, most)?;
+        entries.retain(|entry| entry.header.seq <= end);
+        Ok(entries)
+    }
+
+    /// The first 16 bytes of the id of the entry in place `seq`, if it counts.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn id_at(&self, log: &LogId, seq: u64) -> Result<Option<[u8; 16]>> {
+        match self.logs.get(log) {
+            Some(log) if log.end.seq == seq => Ok(Some(log.end.id)),
+            Some(known) if seq > 0 && seq < known.end.seq => {
+                Ok(self.shelf.read(log, seq, 1)?.first().map(|entry| short(&entry.id)))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Acts that are missing where logs go as far as `theirs` says, in an order in which they can be taken: by clock.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    pub fn missing_acts(&self, theirs: &HashMap<LogId, u64>) -> Result<Vec<Entry>> {
+        let mut missing = Vec::new();
+        for tip in self.tips().filter(|tip| tip.log.class == Class::Roster) {
+            let mut from = theirs.get(&tip.log).copied().unwrap_or(0) + 1;
+            while from <= tip.seq {
+                let entries = self.read(&tip.log, from, usize::MAX)?;
+                match entries.last() {
+                    Some(last) => from = last.header.seq + 1,
+                    None => break,
+                }
+                missing.extend(entries);
+            }
+        }
+        missing.sort_by_key(|entry| (entry.header.clock, entry.id));
+        Ok(missing)
+    }
+
+    /// Reads the acts of a log that is stored already.
+    fn load_acts(&mut self, stored: &Stored) -> Result<()> {
+        let mut from = 1;
+        while from <= stored.seq {
+            let entries = self.shelf.read(&stored.log, from, 1 << 20)?;
+            let Some(last) = entries.last() else { break };
+            from = last.header.seq + 1;
+            for entry in &entries {
+                self.acts.push(known(entry)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Folds the roster anew, and sees how far each log counts by it.
+    fn fold(&mut self) -> Result<()> {
+        let counting = self.unforked();
+        self.roster = Roster::fold(&self.genesis, &counting);
+        let mut ends = Vec::new();
+        for (id, log) in &self.logs {
+            let cut = self.roster.cut(id, &log.stored.first).unwrap_or(u64::MAX);
+            let fork = self.forks.get(id).map_or(u64::MAX, |fork| fork[0].header.seq - 1);
+            let seq = log.stored.seq.min(cut).min(fork);
+            if seq != log.end.seq {
+                let at = if seq == log.stored.seq {
+                    short(&log.stored.id)
+                } else if seq == 0 {
+                    [0; 16]
+                } else {
+                    self.shelf.read(id, seq, 1)?.first().map(|entry| short(&entry.id)).unwrap_or_default()
+                };
+                ends.push(Tip { log: *id, seq, id: at });
+            }
+        }
+        for end in ends {
+            if let Some(log) = self.logs.get_mut(&end.log) {
+                log.end = end;
+            }
+        }
+        self.version += 1;
+        Ok(())
+    }
+
+    /// The acts that do not stand behind a fork, nor have seen one that does.
+    fn unforked(&self) -> Vec<Known> {
+        if !self.forks.keys().any(|log| log.class == Class::Roster) {
+            return self.acts.clone();
+        }
+        let is_behind = |place: &Place| {
+            let log = LogId { class: Class::Roster, author: place.author, inc: place.inc };
+            self.forks.get(&log).is_some_and(|fork| place.seq >= fork[0].header.seq)
+        };
+        let counts = |known: &&Known| !is_behind(&known.place) && !known.act.seen.iter().any(is_behind);
+        self.acts.iter().filter(counts).cloned().collect()
+    }
+}
+
+/// The act that an entry is.
+fn known(entry: &Entry) -> Result<Known> {
+    let header = &entry.header;
+    let body = entry.body.as_deref().ok_or_else(|| Error::protocol("an act without its body"))?;
+    let act = Act::decode(body)?;
+    Ok(Known { place: Place::of(&header.log, header.seq, entry.id), clock: header.clock, act })
+}
+
+/// How a [`Tip`] names an entry.
+fn short(id: &EntryId) -> [u8; 16] {
+    let mut short = [0; 16];
+    short.copy_from_slice(id.0.get(..16).unwrap_or_default());
+    short
+}

@@ -1,0 +1,289 @@
+//! Taking in what another member sends.
+
+use super::{Log, MOST_AHEAD, Replica, known, short};
+use crate::error::Result;
+use crate::group::roster::Verdict;
+use crate::group::shelf::{Shelf, Stored};
+use crate::key::PublicKey;
+use crate::proto::group::message::Tip;
+use crate::proto::group::{Class, Entry, EntryId, LogId};
+
+/// Most bytes of one author.
+const MOST_OF_ONE: u64 = 256 << 20;
+
+/// Entries older than this may come without their bodies, which their keepers may have dropped: milliseconds.
+const MAY_LACK_BODY: u64 = 7 * 24 * 3600 * 1000;
+
+/// What became of entries.
+#[derive(Debug, Default)]
+pub struct Taken {
+    /// Those that are stored now, and were not before.
+    pub stored: Vec<Entry>,
+    /// Whether there were some that can be taken only when others are there.
+    pub is_early: bool,
+    /// Those that cannot be taken: whose, and why.
+    pub refused: Vec<(PublicKey, String)>,
+    /// Logs found to be forked, with the proof.
+    pub forks: Vec<[Entry; 2]>,
+    /// Logs of which the sender has another entry than we in this last place of ours.
+    pub differing: Vec<LogId>,
+}
+
+/// Why an entry is not taken.
+enum No {
+    Early,
+    Refused(String),
+}
+
+impl<S: Shelf> Replica<S> {
+    /// Takes what is right of `entries`, in which those of a log stand in a row. What is stored when it returns survives a loss
+    /// of power.
+    ///
+    /// Of each row only the last signature is checked: it commits to all before it through their hashes.
+    ///
+    /// # Errors
+    /// They cannot be stored.
+    pub fn take(&mut self, entries: Vec<Entry>, now: u64) -> Result<Taken> {
+        let mut taken = Taken::default();
+        let mut rest = entries.into_iter().peekable();
+        let mut content = Vec::new();
+        while let Some(first) = rest.next() {
+            let mut run = vec![first];
+            while let Some(next) = rest.next_if(|next| {
+                let last = run.last().map(|last| (last.header.log, last.header.seq + 1));
+                last == Some((next.header.log, next.header.seq))
+            }) {
+                run.push(next);
+            }
+            let is_content = run.first().is_some_and(|entry| entry.header.log.class == Class::Content);
+            let run = self.right(run, now, &mut taken)?;
+            if is_content {
+                // They count at once, so that what follows in the same message is judged right, and are stored together.
+                self.remember(&run);
+                content.extend(run);
+            } else if !run.is_empty() {
+                self.shelf.append(&run)?;
+                self.remember(&run);
+                for entry in &run {
+                    self.acts.push(known(entry)?);
+                }
+                self.fold()?;
+                taken.stored.extend(run);
+            }
+        }
+        if !content.is_empty() {
+            if let Err(error) = self.shelf.append(&content) {
+                self.forget(&content)?;
+                return Err(error);
+            }
+            taken.stored.extend(content);
+        }
+        if !taken.stored.is_empty() {
+            self.version += 1;
+            self.progress = now;
+        }
+        Ok(taken)
+    }
+
+    /// Takes a proof that an author has written two entries in one place; `true` if it is new.
+    ///
+    /// # Errors
+    /// It cannot be stored.
+    pub fn take_fork(&mut self, fork: [Entry; 2]) -> Result<bool> {
+        let [one, other] = &fork;
+        let log = one.header.log;
+        let is_one = one.id != other.id
+            && one.header.group == self.group
+            && (other.header.group, other.header.log, other.header.seq) == (self.group, log, one.header.seq)
+            && self.roster.was_ever(&log.author)
+            && self.forks.get(&log).is_none_or(|known| known[0].header.seq > one.header.seq)
+            && one.is_signed()
+            && other.is_signed();
+        if !is_one {
+            return Ok(false);
+        }
+        let mut fork = fork.map(|entry| Entry { body: None, ..entry });
+        fork.sort_by_key(|entry| entry.id);
+        self.shelf.keep_fork(&fork)?;
+        self.forks.insert(log, fork);
+        self.fold()?;
+        Ok(true)
+    }
+
+    /// What of a row is right, new, and fits where its log ends.
+    fn right(&mut self, mut run: Vec<Entry>, now: u64, taken: &mut Taken) -> Result<Vec<Entry>> {
+        let Some(log) = run.first().map(|entry| entry.header.log) else { return Ok(run) };
+        if run.iter().any(|entry| entry.header.group != self.group) {
+            taken.refused.push((log.author, "an entry of another group".to_owned()));
+            return Ok(Vec::new());
+        }
+        if self.forks.contains_key(&log) {
+            // Nothing of it can come any more.
+            return Ok(Vec::new());
+        }
+        let before = self.logs.get(&log).map(|log| log.stored);
+        let known_to = before.map_or(0, |stored| stored.seq);
+        let new_from = run.iter().position(|entry| entry.header.seq > known_to).unwrap_or(run.len());
+        if let Some(fork) = self.fork_in(&log, run.get(..new_from).unwrap_or_default())? {
+            if self.take_fork(fork.clone())? {
+                taken.forks.push(fork);
+            }
+            return Ok(Vec::new());
+        }
+        run.drain(..new_from);
+        let Some(first) = run.first() else { return Ok(run) };
+        if first.header.seq != known_to + 1 {
+            taken.is_early = true;
+            return Ok(Vec::new());
+        }
+        if first.header.prev != before.map(|stored| stored.id).unwrap_or_default() {
+            taken.differing.push(log);
+            return Ok(Vec::new());
+        }
+        if before.is_some_and(|stored| stored.bytes > MOST_OF_ONE) {
+            let full = format!("more than {} MiB of entries", MOST_OF_ONE >> 20);
+            taken.refused.push((log.author, full));
+            return Ok(Vec::new());
+        }
+        let (mut last, mut clock) = (first.header.prev, before.map_or(0, |stored| stored.clock));
+        let origin = before.map_or(first.header.roster, |stored| stored.first);
+        let mut right = run.len();
+        for (at, entry) in run.iter().enumerate() {
+            let in_place = if entry.header.prev != last {
+                Err(No::Refused("an entry that does not follow the one before it".to_owned()))
+            } else if entry.header.clock <= clock {
+                Err(No::Refused("an entry whose clock is not after the one before it".to_owned()))
+            } else {
+                self.judge(entry, &origin, now)
+            };
+            if let Err(no) = in_place {
+                match no {
+                    No::Early => taken.is_early = true,
+                    No::Refused(why) => taken.refused.push((log.author, why)),
+                }
+                right = at;
+                break;
+            }
+            (last, clock) = (entry.id, entry.header.clock);
+        }
+        run.truncate(right);
+        if run.last().is_some_and(|last| !last.is_signed()) {
+            taken.refused.push((log.author, "an entry that its author did not sign".to_owned()));
+            return Ok(Vec::new());
+        }
+        Ok(run)
+    }
+
+    /// Two different entries in one place: what we have, and what came.
+    fn fork_in(&self, log: &LogId, known: &[Entry]) -> Result<Option<[Entry; 2]>> {
+        // If the last one is what we have, so are those before it.
+        let Some(last) = known.last() else { return Ok(None) };
+        let ours = |seq| Ok::<_, crate::error::Error>(self.shelf.read(log, seq, 1)?.into_iter().next());
+        if ours(last.header.seq)?.is_none_or(|ours| ours.id == last.id) {
+            return Ok(None);
+        }
+        for entry in known {
+            if let Some(ours) = ours(entry.header.seq)?.filter(|ours| ours.id != entry.id) {
+                return Ok(Some([ours, entry.clone()]));
+            }
+        }
+        Ok(None)
+    }
+
+    fn judge(&self, entry: &Entry, first: &EntryId, now: u64) -> std::result::Result<(), No> {
+        let header = &entry.header;
+        if !self.roster.was_ever(&header.log.author) {
+            return Err(No::Refused("an entry of a key that is no member".to_owned()));
+        }
+        if entry.body.is_none()
+            && (header.log.class == Class::Roster || header.time.saturating_add(MAY_LACK_BODY) > now)
+        {
+            return Err(No::Refused("an entry without its body".to_owned()));
+        }
+        match self.roster.verdict(header, first) {
+            Verdict::Counts | Verdict::Hidden(_) => {}
+            Verdict::Refused(why) => return Err(No::Refused(why)),
+            Verdict::Later => return Err(No::Early),
+        }
+        if header.log.class == Class::Content {
+            return Ok(());
+        }
+        let known = known(entry).map_err(|error| No::Refused(error.to_string()))?;
+        for seen in &known.act.seen {
+            let log = LogId { class: Class::Roster, author: seen.author, inc: seen.inc };
+            let place = self
+                .acts
+                .iter()
+                .find(|act| (act.place.author, act.place.inc, act.place.seq) == (seen.author, seen.inc, seen.seq));
+            match place {
+                Some(act) if act.place.id != seen.id => {
+                    return Err(No::Refused("an act that has seen another act than ours".to_owned()));
+                }
+                Some(act) if act.clock >= header.clock => {
+                    return Err(No::Refused("an act that is older than what it has seen".to_owned()));
+                }
+                Some(_) if log == header.log => {
+                    return Err(No::Refused("an act that has seen its own log".to_owned()));
+                }
+                Some(_) => {}
+                None => return Err(No::Early),
+            }
+        }
+        // What is not signed must not be folded: of acts each signature is checked.
+        match entry.is_signed() {
+            true => Ok(()),
+            false => Err(No::Refused("an act that its author did not sign".to_owned())),
+        }
+    }
+
+    /// Sees that entries are stored.
+    pub(super) fn remember(&mut self, run: &[Entry]) {
+        for entry in run {
+            let header = &entry.header;
+            let length = entry.body.as_ref().map_or(0, Vec::len) + 512;
+            let length = u64::try_from(length).unwrap_or(u64::MAX);
+            let log = self.logs.entry(header.log).or_insert(Log {
+                stored: Stored {
+                    log: header.log,
+                    first: header.roster,
+                    seq: 0,
+                    id: EntryId::default(),
+                    clock: 0,
+                    bytes: 0,
+                },
+                end: Tip { log: header.log, seq: 0, id: [0; 16] },
+            });
+            let counts = log.end.seq == log.stored.seq;
+            log.stored = Stored {
+                seq: header.seq,
+                id: entry.id,
+                clock: header.clock,
+                bytes: log.stored.bytes.saturating_add(length),
+                ..log.stored
+            };
+            if counts {
+                log.end = Tip { log: header.log, seq: header.seq, id: short(&entry.id) };
+            }
+        }
+    }
+
+    /// Sees that entries are not stored after all: what is, is read anew.
+    fn forget(&mut self, run: &[Entry]) -> Result<()> {
+        let stored = self.shelf.logs()?;
+        for log in run.iter().map(|entry| entry.header.log) {
+            match stored.iter().find(|stored| stored.log == log) {
+                Some(stored) => {
+                    let end = Tip { log, seq: stored.seq, id: short(&stored.id) };
+                    self.logs.insert(log, Log { stored: *stored, end });
+                }
+                None => drop(self.logs.remove(&log)),
+            }
+        }
+        self.fold()
+    }
+
+    /// Whether an entry's clock is so far ahead of ours that it is said.
+    pub fn is_ahead(&self, entry: &Entry, now: u64) -> bool {
+        entry.header.time > now.saturating_add(MOST_AHEAD)
+    }
+}

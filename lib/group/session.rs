@@ -1,0 +1,380 @@
+//! A conversation of two members about one group: each says how far its logs go, sends what the other lacks, and goes on
+//! with what is new. It has no clock and no network of its own.
+//!
+//! Of those who could send the same entry one does: whoever gets entries that it has already says PRUNE, and hears from
+//! that member only of what there is (HAVE); if such an entry does not come from elsewhere within a while, it says WANT.
+
+use super::replica::{Digest, Replica, Taken};
+use super::shelf::Shelf;
+use crate::error::{Error, Result};
+use crate::key::PublicKey;
+use crate::proto::group::message::{CHUNK, Tip};
+use crate::proto::group::{Class, Entry, LogId, Message};
+use std::collections::{HashMap, VecDeque};
+
+/// How long an entry of which somebody has told us may take to come from elsewhere, in milliseconds.
+const PATIENCE: u64 = 200;
+
+/// How long it may take while other entries come.
+const MOST_PATIENCE: u64 = 10_000;
+
+/// Most logs in one HAVE.
+const MOST_TIPS: usize = 4096;
+
+/// Most bytes of entries that are sent and not yet heard to be stored.
+const MOST_UNHEARD: u64 = 4 << 20;
+
+/// One end of the conversation.
+pub struct Session {
+    /// How far the other's logs go, as far as it has said.
+    theirs: HashMap<LogId, u64>,
+    /// How far the other will have our logs once it has stored what we sent.
+    sent: HashMap<LogId, u64>,
+    /// How far the other knows that we have logs.
+    told: HashMap<LogId, u64>,
+    /// Bytes sent, by the last entry they went with, until it is heard to be stored.
+    unheard: VecDeque<(LogId, u64, u64)>,
+    /// What is to be said before all else.
+    queue: VecDeque<Message>,
+    /// Whether the other has said all that it has.
+    is_met: bool,
+    /// Whether the other wants only to know of entries.
+    told_only: bool,
+    /// Whether we have said that to the other.
+    pruned: bool,
+    /// Since when we may have to say WANT, and when we look again whether what we lack has come.
+    want: Option<(u64, u64)>,
+    /// What the other has beyond what we have.
+    lacking: HashMap<LogId, u64>,
+    /// Whether it is our turn to say all that we have.
+    tells_all: bool,
+    /// The version of the replica at which nothing was left to say.
+    quiet_at: Option<u64>,
+}
+
+/// What has come of a message.
+#[derive(Debug)]
+pub enum Came {
+    /// Entries; what has become of them.
+    Entries(Taken),
+    /// A proof that an author has written two entries in one place; it is new.
+    Fork([Entry; 2]),
+    /// The other has stored entries, or told how far its logs go.
+    Tips,
+    /// The other passes on that a key wants to become a member.
+    Join {
+        /// The public half of the invite's capability.
+        capability: PublicKey,
+        /// Its signature.
+        signature: crate::sign::Signature,
+        /// The key.
+        joiner: PublicKey,
+    },
+    /// Nothing that concerns anybody else.
+    Nothing,
+}
+
+impl Session {
+    /// A conversation that begins with a HELLO. If another one is bringing us what we lack, this one only tells what there is.
+    pub fn new<S: Shelf>(replica: &Replica<S>, is_behind: bool) -> Self {
+        let hello = Message::Hello {
+            group: replica.group(),
+            roster: replica.digest(Class::Roster),
+            content: replica.digest(Class::Content),
+        };
+        Session {
+            theirs: HashMap::new(),
+            sent: HashMap::new(),
+            told: HashMap::new(),
+            unheard: VecDeque::new(),
+            queue: if is_behind { VecDeque::from([hello, Message::Prune]) } else { VecDeque::from([hello]) },
+            is_met: false,
+            told_only: false,
+            pruned: is_behind,
+            want: None,
+            lacking: HashMap::new(),
+            tells_all: false,
+            quiet_at: None,
+        }
+    }
+
+    /// How far the other has stored `log`, as far as it has said.
+    pub fn theirs(&self, log: &LogId) -> u64 {
+        self.theirs.get(log).copied().unwrap_or(0)
+    }
+
+    /// Whether the other has said all that it has.
+    pub fn is_met(&self) -> bool {
+        self.is_met
+    }
+
+    /// Whether both have the same, as far as this end knows.
+    pub fn is_level<S: Shelf>(&self, replica: &Replica<S>) -> bool {
+        self.is_met && self.lacking.is_empty() && replica.tips().all(|tip| self.theirs(&tip.log) >= tip.seq)
+    }
+
+    /// Says something that another part of the house has to say.
+    pub fn say(&mut self, message: Message) {
+        self.queue.push_back(message);
+        self.quiet_at = None;
+    }
+
+    /// Hears what the other says.
+    ///
+    /// # Errors
+    /// What nobody says who keeps to the protocol; and entries that cannot be stored.
+    pub fn hear<S: Shelf>(&mut self, replica: &mut Replica<S>, message: Message, now: u64) -> Result<Came> {
+        self.quiet_at = None;
+        match message {
+            Message::Hello { group, roster, content } => self.hear_hello(replica, group, roster, content),
+            Message::Have { is_all, tips } => {
+                for tip in &tips {
+                    self.hear_tip(replica, tip, now)?;
+                }
+                self.is_met |= is_all;
+                Ok(Came::Tips)
+            }
+            Message::Entries(entries) => self.hear_entries(replica, entries, now),
+            Message::Want => {
+                self.told_only = false;
+                // What it was only told of it has not been sent.
+                self.sent.clone_from(&self.theirs);
+                self.unheard.clear();
+                Ok(Came::Nothing)
+            }
+            Message::Prune => {
+                self.told_only = true;
+                Ok(Came::Nothing)
+            }
+            Message::Fork(fork) => match replica.take_fork((*fork).clone())? {
+                true => Ok(Came::Fork(*fork)),
+                false => Ok(Came::Nothing),
+            },
+            Message::Join { capability, signature, joiner } => Ok(Came::Join { capability, signature, joiner }),
+            Message::Wait(_) => Ok(Came::Nothing),
+        }
+    }
+
+    fn hear_hello<S: Shelf>(
+        &mut self,
+        replica: &Replica<S>,
+        group: crate::proto::group::GroupId,
+        roster: Digest,
+        content: Digest,
+    ) -> Result<Came> {
+        if group != replica.group() {
+            return Err(Error::protocol("a HELLO of another group"));
+        }
+        for fork in replica.forks() {
+            self.queue.push_back(Message::Fork(Box::new(fork.clone())));
+        }
+        let is_level = (roster, content) == (replica.digest(Class::Roster), replica.digest(Class::Content));
+        if is_level {
+            self.is_met = true;
+            for tip in replica.tips() {
+                for known in [&mut self.theirs, &mut self.sent, &mut self.told] {
+                    known.insert(tip.log, tip.seq);
+                }
+            }
+        } else {
+            self.tells_all = true;
+        }
+        Ok(Came::Tips)
+    }
+
+    fn hear_tip<S: Shelf>(&mut self, replica: &Replica<S>, tip: &Tip, now: u64) -> Result<()> {
+        let ours = replica.end(&tip.log);
+        let both = tip.seq.min(ours);
+        if tip.seq > ours {
+            self.lacking.insert(tip.log, tip.seq);
+            if self.pruned {
+                self.want.get_or_insert((now, now + PATIENCE));
+            }
+        } else if tip.seq > 0 && tip.seq > self.theirs(&tip.log) && replica.id_at(&tip.log, tip.seq)? != Some(tip.id) {
+            // It has another entry there: ours proves it.
+            self.prove(replica, &tip.log, both)?;
+        }
+        self.knows(&tip.log, tip.seq);
+        Ok(())
+    }
+
+    /// The other has `log` up to `seq`.
+    fn knows(&mut self, log: &LogId, seq: u64) {
+        for known in [&mut self.theirs, &mut self.sent] {
+            let known = known.entry(*log).or_insert(0);
+            *known = seq.max(*known);
+        }
+        while let Some((log, seq, _)) = self.unheard.front() {
+            if self.theirs.get(log).is_none_or(|theirs| theirs < seq) {
+                break;
+            }
+            self.unheard.pop_front();
+        }
+    }
+
+    /// Sends our entry in a place where the other has another one: whoever holds both has the proof.
+    fn prove<S: Shelf>(&mut self, replica: &Replica<S>, log: &LogId, seq: u64) -> Result<()> {
+        let ours = replica.read(log, seq, 1)?;
+        if !ours.is_empty() {
+            self.queue.push_back(Message::Entries(ours));
+        }
+        Ok(())
+    }
+
+    fn hear_entries<S: Shelf>(&mut self, replica: &mut Replica<S>, entries: Vec<Entry>, now: u64) -> Result<Came> {
+        let logs: Vec<(LogId, u64)> = entries.iter().map(|entry| (entry.header.log, entry.header.seq)).collect();
+        let taken = replica.take(entries, now)?;
+        for (log, seq) in &logs {
+            self.knows(log, *seq);
+        }
+        for log in &taken.differing {
+            self.prove(replica, log, replica.end(log))?;
+        }
+        for fork in &taken.forks {
+            self.queue.push_back(Message::Fork(Box::new(fork.clone())));
+        }
+        let is_vain = taken.stored.is_empty()
+            && !taken.is_early
+            && taken.refused.is_empty()
+            && taken.forks.is_empty()
+            && taken.differing.is_empty();
+        if is_vain && !self.pruned {
+            self.pruned = true;
+            self.queue.push_back(Message::Prune);
+        }
+        if taken.is_early {
+            // What it builds on comes from somebody; then it is asked for again.
+            for (log, seq) in logs {
+                if replica.end(&log) < seq {
+                    self.lacking.insert(log, seq);
+                }
+            }
+            self.want.get_or_insert((now, now + PATIENCE));
+        }
+        Ok(Came::Entries(taken))
+    }
+
+    /// When [`Session::next`] has something to say though nothing has happened, in milliseconds since 1970.
+    pub fn wake_at(&self) -> Option<u64> {
+        self.want.map(|(_, at)| at)
+    }
+
+    /// Whether the other has what we lack.
+    pub fn is_behind(&self) -> bool {
+        !self.lacking.is_empty()
+    }
+
+    /// What is to be said next, if anything.
+    ///
+    /// # Errors
+    /// Entries cannot be read.
+    pub fn next<S: Shelf>(&mut self, replica: &Replica<S>, now: u64) -> Result<Option<Message>> {
+        if let Some(message) = self.queue.pop_front() {
+            return Ok(Some(message));
+        }
+        if let Some(want) = self.want(replica, now) {
+            return Ok(Some(want));
+        }
+        if std::mem::take(&mut self.tells_all) {
+            return Ok(Some(self.all(replica)));
+        }
+        if !self.is_met || self.quiet_at == Some(replica.version()) {
+            return Ok(None);
+        }
+        if !self.told_only
+            && let Some(entries) = self.entries(replica)?
+        {
+            return Ok(Some(Message::Entries(entries)));
+        }
+        let tips: Vec<Tip> =
+            replica.tips().filter(|tip| self.told.get(&tip.log).is_none_or(|told| *told < tip.seq)).collect();
+        if tips.is_empty() {
+            self.quiet_at = Some(replica.version());
+            return Ok(None);
+        }
+        for tip in &tips {
+            self.told.insert(tip.log, tip.seq);
+        }
+        Ok(Some(Message::Have { is_all: false, tips }))
+    }
+
+    /// The word that what we lack is wanted from this member, once it is time.
+    fn want<S: Shelf>(&mut self, replica: &Replica<S>, now: u64) -> Option<Message> {
+        self.lacking.retain(|log, seq| replica.end(log) < *seq);
+        let (since, _) = self.want.filter(|(_, at)| *at <= now)?;
+        if self.lacking.is_empty() {
+            self.want = None;
+            return None;
+        }
+        if replica.progress() + PATIENCE > now && since + MOST_PATIENCE > now {
+            // It is coming from elsewhere.
+            self.want = Some((since, now + PATIENCE));
+            return None;
+        }
+        self.want = None;
+        self.pruned = false;
+        Some(Message::Want)
+    }
+
+    /// All that we have. What does not fit into one message is told before it.
+    fn all<S: Shelf>(&mut self, replica: &Replica<S>) -> Message {
+        let mut tips: Vec<Tip> = replica.tips().collect();
+        for tip in &tips {
+            self.told.insert(tip.log, tip.seq);
+        }
+        let rest = tips.split_off(tips.len().saturating_sub(MOST_TIPS));
+        let mut messages: VecDeque<Message> =
+            tips.chunks(MOST_TIPS).map(|tips| Message::Have { is_all: false, tips: tips.to_vec() }).collect();
+        messages.push_back(Message::Have { is_all: true, tips: rest });
+        let first = messages.pop_front();
+        self.queue.extend(messages);
+        first.unwrap_or(Message::Prune)
+    }
+
+    /// The next entries that the other lacks: acts first, then content, log by log.
+    fn entries<S: Shelf>(&mut self, replica: &Replica<S>) -> Result<Option<Vec<Entry>>> {
+        if self.unheard.iter().map(|(_, _, bytes)| bytes).sum::<u64>() > MOST_UNHEARD {
+            return Ok(None);
+        }
+        let acts = replica.missing_acts(&self.sent)?;
+        let mut chunk = Vec::new();
+        let mut bytes = 0;
+        for act in acts {
+            bytes += length(&act);
+            if bytes > CHUNK && !chunk.is_empty() {
+                break;
+            }
+            chunk.push(act);
+        }
+        if chunk.is_empty() {
+            for tip in replica.tips().filter(|tip| tip.log.class == Class::Content) {
+                let from = self.sent.get(&tip.log).copied().unwrap_or(0) + 1;
+                if from > tip.seq {
+                    continue;
+                }
+                let entries = replica.read(&tip.log, from, CHUNK - bytes)?;
+                bytes += entries.iter().map(length).sum::<usize>();
+                chunk.extend(entries);
+                if bytes >= CHUNK {
+                    break;
+                }
+            }
+        }
+        for entry in &chunk {
+            let header = &entry.header;
+            self.sent.insert(header.log, header.seq);
+            let told = self.told.entry(header.log).or_insert(0);
+            *told = header.seq.max(*told);
+        }
+        if let Some(last) = chunk.last() {
+            let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+            self.unheard.push_back((last.header.log, last.header.seq, bytes));
+        }
+        Ok(Some(chunk).filter(|chunk| !chunk.is_empty()))
+    }
+}
+
+/// About how many bytes an entry has in a message.
+fn length(entry: &Entry) -> usize {
+    512 + entry.body.as_ref().map_or(0, Vec::len)
+}
