@@ -3,6 +3,7 @@
 //! Pure: [`roster`] folds signed acts into who is who; [`keys`] seals; [`replica`] takes entries in and says what another lacks;
 //! [`session`] is a conversation of two replicas. With files: [`shelf`], [`home`]. With the network: [`engine`].
 
+pub mod engine;
 pub mod keys;
 pub mod replica;
 pub mod roster;
