@@ -53,6 +53,7 @@
 
 pub mod error;
 pub mod sys;
+pub mod threads;
 pub mod patient;
 pub mod term;
 pub mod qr;

@@ -9,10 +9,11 @@ use keywire::proto::copy::Way;
 use keywire::proto::pty::{Exit, Op, Request};
 use keywire::store::Store;
 use keywire::term::sanitize_line;
+use keywire::threads::lock;
 use keywire::trust::{ALLOW, Allowlist, Grant, Peers, Right};
 use std::ffi::OsString;
 use std::os::unix::fs::MetadataExt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
 
 /// A file that was changed more recently than this may be changed again without looking different: its times are coarse.
@@ -138,9 +139,4 @@ fn stamp(store: &Store) -> Stamp {
 fn is_settled(stamp: &Stamp, now: SystemTime) -> bool {
     let changed_at = stamp.map(|(.., modified, _)| modified);
     changed_at.is_none_or(|at| now.duration_since(at).is_ok_and(|age| age > SETTLED_AFTER))
-}
-
-/// What is held stays right even if a thread died while it held it: every change is a single step.
-fn lock<T>(held: &Mutex<T>) -> MutexGuard<'_, T> {
-    held.lock().unwrap_or_else(PoisonError::into_inner)
 }

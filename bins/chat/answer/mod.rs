@@ -5,6 +5,8 @@ mod read;
 mod receive;
 mod send;
 
+pub(crate) use keywire::threads::on_disk;
+
 use crate::exit;
 use crate::request::{Asked, End, Input, Reply, Request};
 use keywire::chat::Engine;
@@ -70,14 +72,6 @@ async fn run(house: &House, asked: Asked, caller: &mut Caller) -> Result<u8> {
         Request::Read { peer, part } => read::read(house, peer, part, caller).await,
         Request::Search { peer, text } => read::search(house, peer, text, caller).await,
         Request::Status => read::status(house, caller).await,
-    }
-}
-
-/// Does `work`, which waits for the disk, where nobody else waits for it.
-pub(crate) async fn on_disk<R: Send + 'static>(work: impl FnOnce() -> Result<R> + Send + 'static) -> Result<R> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done,
-        Err(cause) => Err(Error::state(format!("a task was lost: {cause}"))),
     }
 }
 

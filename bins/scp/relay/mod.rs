@@ -13,6 +13,7 @@ use keywire::copy::Event;
 use keywire::error::{Error, Result};
 use keywire::proto::copy::{FromReceiver, FromSender, Request, Way};
 use keywire::term::sanitize_line;
+use keywire::threads::lock;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tree::{Step, Tree};
 
@@ -213,9 +214,4 @@ impl<W: FnMut(Event<'_>)> Seen<W> {
         }
         Ok(())
     }
-}
-
-/// What is held stays right even if a thread died while it held it: every change is a single step.
-fn lock<T>(held: &Mutex<T>) -> MutexGuard<'_, T> {
-    held.lock().unwrap_or_else(PoisonError::into_inner)
 }

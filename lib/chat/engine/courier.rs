@@ -1,10 +1,11 @@
 //! Couriers: while the engine serves, one dials each peer for which something waits, until nothing does.
 
-use super::{Engine, Target, on_disk};
+use super::{Engine, Target};
 use crate::chat::Pairing;
 use crate::error::Result;
 use crate::key::PublicKey;
 use crate::pair::{Pair, Standing};
+use crate::threads::on_disk;
 use std::time::Duration;
 
 /// How long a courier waits after the first dial that failed; twice as long after each one more.

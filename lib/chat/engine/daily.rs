@@ -1,6 +1,7 @@
 //! What a running service does once a day: it forgets messages that are older than the settings say.
 
-use super::{Engine, Event, on_disk};
+use super::{Engine, Event};
+use crate::threads::on_disk;
 use std::time::{Duration, UNIX_EPOCH};
 
 const DAY: Duration = Duration::from_secs(86_400);

@@ -1,10 +1,11 @@
 //! The door: who dials, and how many at once.
 
-use super::{Engine, lock, on_disk};
+use super::Engine;
 use crate::conn::{Incoming, Listener, Reason};
 use crate::error::Result;
 use crate::key::PublicKey;
 use crate::pair::{Pairs, Standing};
+use crate::threads::{lock, on_disk};
 use crate::trust::Admission;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -19,11 +19,12 @@ use crate::key::PublicKey;
 use crate::pair::{Pair, Standing};
 use crate::proto::chat::{CHAT, MessageId};
 use crate::proto::pty::PTY;
+use crate::threads::{lock, on_disk};
 use crate::trust::Peers;
 use line::{Line, Status};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::{broadcast, watch};
 use tokio::task::JoinSet;
@@ -315,14 +316,4 @@ pub fn of_chat(at: HostPort) -> HostPort {
         Some(port) => at.with_port(port),
         None => at,
     }
-}
-
-/// Does `work`, which reads and writes files, where it holds up nobody.
-async fn on_disk<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(|_| Error::state("a thread has died"))?
-}
-
-/// What is held stays right even if a thread died while it held it: every change is a single step.
-fn lock<T>(held: &Mutex<T>) -> MutexGuard<'_, T> {
-    held.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,12 +1,13 @@
 //! Sending: one call that stores messages, sees to it that there is a connection, and waits for what becomes of them.
 
 use super::line::{Line, Progress, Teller};
-use super::{Delivery, Engine, Target, on_disk};
+use super::{Delivery, Engine, Target};
 use crate::chat::{Draft, Pairing, Queued, Stage};
 use crate::error::Result;
 use crate::key::PublicKey;
 use crate::pair::{Pairs, Standing};
 use crate::proto::chat::MessageId;
+use crate::threads::on_disk;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;

@@ -16,10 +16,11 @@ use super::{Connection, KEEPALIVE, Reason, kind};
 use crate::error::{Error, Result, reason};
 use crate::frame;
 use crate::record::{MAX_BODY_LEN, OVERHEAD, Sealer};
+use crate::threads::lock;
 use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 /// Bytes of a batch: 32 of the largest records, some 2 MiB. With fewer, the system calls are felt.
@@ -267,11 +268,6 @@ impl Line {
 /// Nothing can follow the end.
 fn ended() -> Error {
     Error::network("the connection has ended")
-}
-
-/// What is held stays right even if a thread died while it held it: every change is a single step.
-fn lock<T>(held: &Mutex<T>) -> MutexGuard<'_, T> {
-    held.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Keeps the bytes of one direction below a rate.

@@ -1,10 +1,11 @@
 //! The sending half: lays records into a batch, seals the batch at once, and a thread writes it.
 
-use super::{BATCHES, Breaker, LAST_WORDS_WITHIN, Line, Shared, Throttle, lock, next};
+use super::{BATCHES, Breaker, LAST_WORDS_WITHIN, Line, Shared, Throttle, next};
 use crate::conn::{Reason, kind};
 use crate::error::{Error, Result, reason};
 use crate::frame::LENGTH_LEN;
 use crate::record::{MAX_BODY_LEN, OVERHEAD, Sealer};
+use crate::threads::lock;
 use std::io::{self, IoSliceMut, Write};
 use std::net::Shutdown;
 use std::ops::Range;

@@ -7,7 +7,7 @@ mod messages;
 mod pairing;
 
 use super::line::{Line, Place, Progress};
-use super::{Delivery, Engine, Event, on_disk};
+use super::{Delivery, Engine, Event};
 use crate::chat::{Conversation, Incoming};
 use crate::conn::{Batch, Connection, Reason, Receiver, Sender};
 use crate::error::{Error, Kind, Result};
@@ -16,6 +16,7 @@ use crate::key::PublicKey;
 use crate::pair::{Pair, Standing};
 use crate::proto::chat::{Assembly, Envelope, Hello, Idle, MessageId, NoPair, NotSaved};
 use crate::ratchet::{PAIR_LEN, Ratchet, Step};
+use crate::threads::on_disk;
 use std::net::IpAddr;
 use std::time::Duration;
 use tokio::time::Instant;
