@@ -17,12 +17,13 @@ pub use engine::{Delivery, Engine, Event, Options, Target, of_chat};
 
 use crate::error::{Error, Result};
 use crate::key::{KeyPair, PublicKey};
+use crate::log::Notices;
 use crate::pair::{Ourselves, Pairs};
 use crate::seal::StorageKey;
 use crate::store::Store;
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::Path;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 /// Tells the time: tests bring their own.
@@ -41,14 +42,7 @@ struct Inner {
     storage: StorageKey,
     config: Config,
     clock: Clock,
-    notices: Mutex<Notices>,
-}
-
-/// What was found on the disk that the user should know.
-#[derive(Default)]
-struct Notices {
-    said: BTreeSet<(PathBuf, &'static str)>,
-    unsaid: Vec<String>,
+    notices: Notices,
 }
 
 impl Chat {
@@ -59,7 +53,7 @@ impl Chat {
     pub fn open(store: Store, me: Arc<KeyPair>, clock: Clock) -> Result<Self> {
         let config = Config::load(&store)?;
         let storage = StorageKey::of(&me);
-        Ok(Chat(Arc::new(Inner { store, me, storage, config, clock, notices: Mutex::default() })))
+        Ok(Chat(Arc::new(Inner { store, me, storage, config, clock, notices: Notices::default() })))
     }
 
     /// The state directory.
@@ -127,14 +121,11 @@ impl Chat {
     /// log that are damaged, for one. Nothing is said twice.
     #[must_use]
     pub fn notices(&self) -> Vec<String> {
-        std::mem::take(&mut self.0.notices.lock().unwrap_or_else(PoisonError::into_inner).unsaid)
+        self.0.notices.take()
     }
 
     /// Has the user told that `what` is so with `path`: once.
     fn notice(&self, path: &Path, what: &'static str) {
-        let mut notices = self.0.notices.lock().unwrap_or_else(PoisonError::into_inner);
-        if notices.said.insert((path.to_owned(), what)) {
-            notices.unsaid.push(format!("{}: {what}", path.display()));
-        }
+        self.0.notices.add(path, what);
     }
 }

@@ -83,15 +83,3 @@ fn a_directory_of_conversations_that_is_a_link_is_refused() {
     std::os::unix::fs::symlink(elsewhere.path(), home.path().join(CHAT_DIR)).unwrap();
     assert!(home.chat().peers().unwrap_err().to_string().ends_with("is not a directory of its own"));
 }
-
-#[test]
-fn what_is_noticed_is_said_once() {
-    let home = Home::new();
-    let chat = home.chat();
-    chat.notice(Path::new("/a"), "is odd");
-    chat.notice(Path::new("/a"), "is odd");
-    chat.notice(Path::new("/b"), "is odd");
-    assert_eq!(chat.clone().notices(), ["/a: is odd", "/b: is odd"]);
-    chat.notice(Path::new("/a"), "is odd");
-    assert!(chat.notices().is_empty());
-}

@@ -1,12 +1,12 @@
 //! Reading a log: its complete lines, forwards or backwards, in blocks, so that the end of a long log costs no more than that
 //! of a short one.
 
-use super::{end_of_last_line, read};
+use super::{FileId, end_of_last_line, read};
 use crate::error::{Error, Result};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-/// Bytes that are read at a time.
+/// Bytes that are read at a time, unless the reader wants another number of them.
 const BLOCK: u64 = 64 << 10;
 
 /// Longest line that is given: more than the longest message takes.
@@ -20,19 +20,41 @@ pub struct Lines {
     file: File,
     path: PathBuf,
     end: u64,
+    block: u64,
+    id: FileId,
+    rest: u64,
 }
 
 impl Lines {
     pub(super) fn new(file: File, path: PathBuf) -> Result<Self> {
-        let end = file.metadata().and_then(|found| end_of_last_line(&file, found.len()));
-        let end = end.map_err(|cause| Error::file("read", &path, &cause))?;
-        Ok(Lines { file, path, end })
+        let found = file.metadata().map_err(|cause| Error::file("look at", &path, &cause))?;
+        let end = end_of_last_line(&file, found.len()).map_err(|cause| Error::file("read", &path, &cause))?;
+        Ok(Lines { file, path, end, block: BLOCK, id: FileId::of(&found), rest: found.len() - end })
+    }
+
+    /// The same, read `bytes` at a time: less for one line, and where many logs are read at once.
+    #[must_use]
+    pub fn in_blocks_of(mut self, bytes: u64) -> Self {
+        self.block = bytes.max(1);
+        self
     }
 
     /// How many bytes they have.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.end
+    }
+
+    /// How many bytes stand behind them: what is left of a line.
+    #[must_use]
+    pub fn rest(&self) -> u64 {
+        self.rest
+    }
+
+    /// Which file it is.
+    #[must_use]
+    pub fn id(&self) -> FileId {
+        self.id
     }
 
     /// Where the log lies.
@@ -44,7 +66,13 @@ impl Lines {
     /// The lines from the last one back to the first.
     #[must_use]
     pub fn backwards(&self) -> Backwards<'_> {
-        Backwards { lines: self, block: Vec::new(), at: self.end, too_long: false }
+        self.backwards_from(self.end)
+    }
+
+    /// The lines that end at `place` or before it, where one begins, from there back to the first.
+    #[must_use]
+    pub fn backwards_from(&self, place: u64) -> Backwards<'_> {
+        Backwards { lines: self, block: Vec::new(), at: place.min(self.end), too_long: false }
     }
 
     /// The lines from `place` on, where one begins.
@@ -71,7 +99,7 @@ impl Lines {
 
     /// The next block at `place`.
     fn read(&self, place: u64) -> Result<Vec<u8>> {
-        self.read_some(place, BLOCK.min(self.end.saturating_sub(place)))
+        self.read_some(place, self.block.min(self.end.saturating_sub(place)))
     }
 
     fn read_some(&self, place: u64, bytes: u64) -> Result<Vec<u8>> {
@@ -109,7 +137,7 @@ impl Iterator for Backwards<'_> {
                 self.block = vec![b'\n'];
                 self.too_long = true;
             }
-            let more = BLOCK.min(self.at);
+            let more = self.lines.block.min(self.at);
             match self.lines.read_some(self.at - more, more) {
                 Ok(mut piece) => {
                     self.at -= more;
@@ -221,8 +249,16 @@ mod tests {
                 assert_eq!(lines.line_from(*place + 1).unwrap(), next);
             }
             assert_eq!(lines.line_from(lines.bytes() + 7).unwrap(), lines.bytes());
+            let forwards = expected.clone();
             expected.reverse();
             assert_eq!(lines.backwards().map(short).collect::<Vec<_>>(), expected);
+            for (at, (place, _)) in expected.iter().enumerate().step_by(89) {
+                assert_eq!(lines.backwards_from(*place).map(short).collect::<Vec<_>>(), expected[at + 1..]);
+            }
+            let lines = lines.in_blocks_of(777);
+            assert_eq!(lines.backwards().map(short).collect::<Vec<_>>(), expected);
+            assert_eq!(lines.forwards(0).map(short).collect::<Vec<_>>(), forwards);
+            assert_eq!(lines.rest(), count(rest.len()));
         }
     }
 

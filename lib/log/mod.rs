@@ -3,9 +3,13 @@
 //! A record is written under the directory's lock with one write, and synced before it counts. What a process that died left
 //! of a line is cut off by the next one that writes. See keywire-files(5).
 
+mod file_id;
 mod lines;
+mod notices;
 
+pub use file_id::FileId;
 pub use lines::{Backwards, Forwards, Lines};
+pub use notices::Notices;
 
 use crate::error::{Error, Result};
 use crate::json;
