@@ -67,3 +67,14 @@ pub fn seal_body(_keys: &[EpochKey], _group: &GroupId, _header: &Header, _text: 
 pub fn open_body(_key: &EpochKey, _header: &Header, _body: &[u8]) -> Option<Vec<u8>> {
     None
 }
+
+/// What became of a body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Opened {
+    /// It opened, or was in clear.
+    Text(Vec<u8>),
+    /// We lack the key that has this id.
+    NoKey(KeyId),
+    /// It is not what its author sealed.
+    Broken,
+}

@@ -2,6 +2,7 @@
 
 use super::ids::{GroupId, KeyId};
 use crate::error::{Error, Result};
+use crate::frame::Fields;
 use crate::key::PublicKey;
 use serde::{Deserialize, Serialize};
 
@@ -49,15 +50,55 @@ impl Genesis {
     /// Its bytes.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        Vec::new()
+        let (tag, count) = match self.history {
+            History::None => (0, 0),
+            History::All => (1, 0),
+            History::Last(count) => (2, count),
+        };
+        let mode = match self.mode {
+            Mode::Public => 0,
+            Mode::Private => 1,
+            Mode::Open => 2,
+        };
+        let mut bytes = vec![1];
+        bytes.extend_from_slice(self.owner.as_bytes());
+        bytes.extend_from_slice(&self.created.to_be_bytes());
+        bytes.extend_from_slice(&[mode, tag]);
+        bytes.extend_from_slice(&u32::to_be_bytes(count));
+        bytes.extend_from_slice(&self.key.0);
+        bytes.extend_from_slice(&self.salt);
+        bytes
     }
 
     /// Reads it.
     ///
     /// # Errors
     /// Another version; a value that cannot be; too few or too many bytes.
-    pub fn decode(_bytes: &[u8]) -> Result<Self> {
-        Err(Error::protocol("not there yet"))
+    pub fn decode(bytes: &[u8]) -> Result<Self> {
+        let wrong =
+            |what: &str, found: u32| Error::protocol(format!("a group's beginning with the unknown {what} {found}"));
+        let mut fields = Fields::new(bytes);
+        match fields.u8()? {
+            1 => {}
+            other => return Err(wrong("version", other.into())),
+        }
+        let owner = PublicKey::from_bytes(&fields.array::<32>()?)?;
+        let created = fields.u64()?;
+        let mode = match fields.u8()? {
+            0 => Mode::Public,
+            1 => Mode::Private,
+            2 => Mode::Open,
+            other => return Err(wrong("mode", other.into())),
+        };
+        let history = match (fields.u8()?, fields.u32()?) {
+            (0, 0) => History::None,
+            (1, 0) => History::All,
+            (2, count) => History::Last(count),
+            (other, _) => return Err(wrong("policy of history", other.into())),
+        };
+        let (key, salt) = (KeyId(fields.array()?), fields.array()?);
+        fields.end()?;
+        Ok(Genesis { owner, created, mode, history, key, salt })
     }
 
     /// The group's id.
