@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::json::Bytes;
 use crate::kdf::{self, Secret};
 use crate::key::KeyPair;
+use aes_gcm::Aes256Gcm;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, Algorithm, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{ChaCha20Poly1305, XChaCha20Poly1305, XNonce};
@@ -187,6 +188,22 @@ pub fn open_message(
 ) -> Option<Zeroizing<Vec<u8>>> {
     let opened = ChaCha20Poly1305::new(key.as_ref().into()).decrypt(nonce.into(), Payload { msg: sealed, aad });
     opened.ok().map(Zeroizing::new)
+}
+
+/// Seals the body of a group's entry under a key for it alone: AES-256-GCM (NIST SP 800-38D), with the tag at the end.
+///
+/// # Errors
+/// A text beyond the cipher's limit.
+pub fn seal_entry(key: &Secret, nonce: &[u8; MESSAGE_NONCE_LEN], aad: &[u8], text: &[u8]) -> Result<Vec<u8>> {
+    Aes256Gcm::new(key.as_ref().into())
+        .encrypt(nonce.into(), Payload { msg: text, aad })
+        .map_err(|_| Error::state("the cipher cannot seal"))
+}
+
+/// Opens such a body; `None` if it was not sealed by this key under this nonce and `aad`.
+#[must_use]
+pub fn open_entry(key: &Secret, nonce: &[u8; MESSAGE_NONCE_LEN], aad: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
+    Aes256Gcm::new(key.as_ref().into()).decrypt(nonce.into(), Payload { msg: sealed, aad }).ok()
 }
 
 /// Most memory that a sealed file may ask for, in KiB (1 GiB): a hostile file must not take the machine.

@@ -85,3 +85,33 @@ fn a_message_that_is_changed_anywhere_does_not_open() {
     assert!(open_message(&key, &[8; MESSAGE_NONCE_LEN], b"aad", &sealed).is_none());
     assert!(open_message(&Secret::new([8; 32]), &nonce, b"aad", &sealed).is_none());
 }
+
+#[test]
+fn an_entry_is_sealed_as_the_mode_was_published() {
+    // Test case 16 of the submission to NIST (McGrew and Viega, "The Galois/Counter Mode of Operation").
+    let hex = |text: &str| HEXLOWER.decode(text.as_bytes()).unwrap();
+    let key: [u8; 32] = hex("feffe9928665731c6d6a8f9467308308feffe9928665731c6d6a8f9467308308").try_into().unwrap();
+    let nonce = hex("cafebabefacedbaddecaf888").try_into().unwrap();
+    let aad = hex("feedfacedeadbeeffeedfacedeadbeefabaddad2");
+    let text = hex("d9313225f88406e5a55909c5aff5269a86a7a9531534f7da2e4c303d8a318a72\
+         1c3c0c95956809532fcf0e2449a6b525b16aedf5aa0de657ba637b39");
+    let expected = "522dc1f099567d07f47f37a32a84427d643a8cdcbfe5c0c97598a2bd2555d1aa\
+                    8cb08e48590dbb3da7b08b1056828838c5f61e6393ba7a0abcc9f66276fc6ece0f4e1768cddf8853bb2d551b";
+    let sealed = seal_entry(&Secret::new(key), &nonce, &aad, &text).unwrap();
+    assert_eq!(HEXLOWER.encode(&sealed), expected);
+    assert_eq!(open_entry(&Secret::new(key), &nonce, &aad, &sealed).unwrap(), text);
+}
+
+#[test]
+fn an_entry_that_is_changed_anywhere_does_not_open() {
+    let (key, nonce) = (Secret::new([7; 32]), [9; MESSAGE_NONCE_LEN]);
+    let sealed = seal_entry(&key, &nonce, b"aad", b"text").unwrap();
+    for wrong in damaged(&sealed) {
+        assert!(open_entry(&key, &nonce, b"aad", &wrong).is_none());
+    }
+    for wrong in damaged(b"aad") {
+        assert!(open_entry(&key, &nonce, &wrong, &sealed).is_none());
+    }
+    assert!(open_entry(&key, &[8; MESSAGE_NONCE_LEN], b"aad", &sealed).is_none());
+    assert!(open_entry(&Secret::new([8; 32]), &nonce, b"aad", &sealed).is_none());
+}

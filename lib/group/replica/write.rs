@@ -2,7 +2,7 @@
 
 use super::{MOST_AHEAD, Replica, known, short};
 use crate::error::{Error, Result};
-use crate::group::keys::{EpochKey, seal_body};
+use crate::group::keys::{EpochKey, joint_id, seal_body};
 use crate::group::shelf::Shelf;
 use crate::key::KeyPair;
 use crate::proto::group::entry::MAX_DEPS;
@@ -31,8 +31,8 @@ impl<S: Shelf> Replica<S> {
         let body = if keys.is_empty() || text.is_empty() {
             text.to_vec()
         } else {
-            header.key = crate::group::keys::joint_id(&keys.iter().map(|key| key.id(&self.group)).collect::<Vec<_>>());
-            seal_body(keys, &self.group, &header, text)?
+            header.key = joint_id(&keys.iter().map(|key| key.id()).collect::<Vec<_>>());
+            seal_body(keys, &header, text)?
         };
         let entry = Entry::sign(me, header, body)?;
         self.shelf.append(std::slice::from_ref(&entry))?;

@@ -1,6 +1,7 @@
 //! What names things in a group: hashes, and random bytes. In JSON and in text they are digits of hexadecimal.
 
 use crate::error::{Error, Result};
+use crate::kdf::{self, Secret};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -70,6 +71,15 @@ id! {
 id! {
     /// Incarnation: random, made with the file of a log.
     Inc, 8
+}
+
+impl KeyId {
+    /// The id of `key`, which commits to it: nobody can find another key with the same. It does not depend on the group, since an
+    /// open group's id depends on it.
+    #[must_use]
+    pub fn of(key: &Secret) -> Self {
+        KeyId(*kdf::derive(&[], key.as_ref(), &[b"keywire group key id v1"]))
+    }
 }
 
 impl Inc {
