@@ -133,6 +133,19 @@ impl fmt::Display for PeerAddr {
     }
 }
 
+impl serde::Serialize for PeerAddr {
+    fn serialize<S: serde::Serializer>(&self, out: S) -> std::result::Result<S::Ok, S::Error> {
+        out.collect_str(self)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for PeerAddr {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
+        let text = <std::borrow::Cow<'de, str>>::deserialize(from)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
 fn bad_address(text: &str, why: &str) -> Error {
     Error::usage(format!("not an address: '{}': {why}", text.escape_debug())).hint("write HOST:PORT or [IPV6]:PORT")
 }
