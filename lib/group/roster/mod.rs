@@ -2,10 +2,25 @@
 //!
 //! What comes of it depends on the set of acts alone, not on the order in which they came; so all who have the same acts agree.
 
+mod causality;
+mod fold;
+mod force;
+mod keys;
+mod members;
+mod rules;
+mod verdict;
+
+#[cfg(test)]
+mod tests;
+
 use crate::key::PublicKey;
-use crate::proto::group::roster::{Act, Place, Role};
-use crate::proto::group::{EntryId, Genesis, Header, KeyId};
-use std::collections::BTreeMap;
+use crate::proto::group::roster::{Act, Op, Place, Role};
+use crate::proto::group::{EntryId, Genesis, Inc, KeyId, Mode};
+use causality::History;
+use fold::Fold;
+use rules::Past;
+use std::collections::{BTreeMap, HashMap};
+use verdict::Person;
 
 /// An act that is stored: signed, in its place in its log, and with all there that it has seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,26 +70,48 @@ pub enum Verdict {
     Later,
 }
 
+/// The members, by their keys.
+type Members = BTreeMap<PublicKey, Member>;
+
 /// Who is who.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Roster {
+    owner: PublicKey,
+    mode: Mode,
     name: String,
-    members: BTreeMap<PublicKey, Member>,
+    members: Members,
     invites: BTreeMap<PublicKey, Invite>,
     keys: Vec<KeyId>,
+    epochs: Vec<Epoch>,
+    strangers: Vec<PublicKey>,
     void: Vec<(EntryId, String)>,
+    /// For the verdicts: what was done before what, what was done to whom, and which removals replaced which keys.
+    history: History,
+    people: HashMap<PublicKey, Person>,
+    retired: HashMap<KeyId, Vec<Vec<usize>>>,
 }
 
 impl Roster {
     /// Folds `acts`, which are all that are stored, in any order.
     #[must_use]
-    pub fn fold(_genesis: &Genesis, _acts: &[Known]) -> Self {
+    pub fn fold(genesis: &Genesis, acts: &[Known]) -> Self {
+        let fold = Fold::of(genesis, acts);
+        let members = fold.members_by_key();
+        let keys = fold.keys(&members);
+        let (name, invites, people) = (fold.name(), fold.open_invites(), fold.people());
         Roster {
-            name: String::new(),
-            members: BTreeMap::new(),
-            invites: BTreeMap::new(),
-            keys: Vec::new(),
-            void: Vec::new(),
+            owner: genesis.owner,
+            mode: genesis.mode,
+            name,
+            members,
+            invites,
+            keys: keys.present,
+            epochs: keys.epochs,
+            strangers: keys.strangers,
+            void: fold.void_acts(),
+            people,
+            retired: keys.retired,
+            history: fold.history,
         }
     }
 
@@ -98,14 +135,14 @@ impl Roster {
 
     /// Whether `key` is or was a member: only then is anything of it stored.
     #[must_use]
-    pub fn was_ever(&self, _key: &PublicKey) -> bool {
-        false
+    pub fn was_ever(&self, key: &PublicKey) -> bool {
+        *key == self.owner || self.people.get(key).is_some_and(Person::was_member)
     }
 
     /// Whether `key` was removed, and not added again: no invite lets it in.
     #[must_use]
-    pub fn is_removed(&self, _key: &PublicKey) -> bool {
-        false
+    pub fn is_removed(&self, key: &PublicKey) -> bool {
+        !self.members.contains_key(key) && self.people.get(key).is_some_and(Person::was_removed)
     }
 
     /// The invites that were not revoked, used up or not, expired or not.
@@ -114,17 +151,39 @@ impl Roster {
         &self.invites
     }
 
-    /// The last act in each roster log: what a new act has seen.
+    /// The last act in each roster log, void or not.
     #[must_use]
     pub fn heads(&self) -> &[Place] {
-        &[]
+        self.history.heads()
     }
 
-    /// The act that content names as the last its author knew: of the heads, the one with the highest clock, then id; zero
-    /// without acts.
+    /// What a new act in the log `inc` of `author` has seen: the last act in each roster log but that.
     #[must_use]
-    pub fn head(&self) -> EntryId {
-        EntryId::default()
+    pub fn next(&self, author: &PublicKey, inc: &Inc) -> Vec<Place> {
+        let is_other = |place: &&Place| (&place.author, &place.inc) != (author, inc);
+        self.heads().iter().filter(is_other).copied().collect()
+    }
+
+    /// Why an act by `author` with everything seen that is here would be void, in words for who wants it; its key is another
+    /// question.
+    ///
+    /// # Errors
+    /// It would be void.
+    pub fn may(&self, author: &PublicKey, op: &Op) -> Result<(), String> {
+        rules::check(self, author, op)
+    }
+
+    /// The act that content of `author` names as the last it knew: of the heads by which the author is a member, and heard,
+    /// the one with the highest clock, then id; zero without acts.
+    #[must_use]
+    pub fn head(&self, author: &PublicKey) -> EntryId {
+        let rank = |place: &&Place| {
+            let number = self.history.number(&place.id);
+            let person = self.people.get(author);
+            let standing = number.zip(person).map(|(head, person)| person.standing_after(&self.history, head));
+            (standing, number.map(|number| self.history.clock(number)), place.id)
+        };
+        self.heads().iter().max_by_key(rank).map(|place| place.id).unwrap_or_default()
     }
 
     /// The keys under which is sealed what is written now, sorted: those that no later one, by an act that had seen it,
@@ -137,32 +196,58 @@ impl Roster {
     /// All valid epoch keys with those they were given to, oldest first by clock.
     #[must_use]
     pub fn epochs(&self) -> &[Epoch] {
-        &[]
+        &self.epochs
     }
 
     /// Members who lack a present key; the owner or an admin gives it to them, or makes a new one.
     #[must_use]
     pub fn lacking(&self) -> Vec<PublicKey> {
-        Vec::new()
+        let present: Vec<&Epoch> = self.epochs.iter().filter(|epoch| self.keys.contains(&epoch.key)).collect();
+        let lacks = |key: &&PublicKey| !present.iter().all(|epoch| epoch.holders.contains(key));
+        self.members.keys().filter(lacks).copied().collect()
     }
 
-    /// What becomes of an entry of content with this header, or of an act; `first` is what the first entry of its log names as
-    /// the last act known ([`Header::roster`]), which for the first is its own.
+    /// Those who are no members and may have all present keys, for an act gave them that is void now, or beaten: the owner or
+    /// an admin makes a new key.
     #[must_use]
-    pub fn verdict(&self, _header: &Header, _first: &EntryId) -> Verdict {
-        Verdict::Later
-    }
-
-    /// The last place that counts in a log, if a removal or demotion cut it; behind it nothing is stored.
-    #[must_use]
-    pub fn cut(&self, _log: &crate::proto::group::LogId, _first: &EntryId) -> Option<u64> {
-        None
+    pub fn strangers(&self) -> &[PublicKey] {
+        &self.strangers
     }
 
     /// Acts that are stored and do nothing, and why: named to the user, for an honest program makes none but by chance.
     #[must_use]
     pub fn void(&self) -> &[(EntryId, String)] {
         &self.void
+    }
+}
+
+impl Past for Roster {
+    fn owner(&self) -> PublicKey {
+        self.owner
+    }
+
+    fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    fn is_empty(&self) -> bool {
+        self.heads().is_empty()
+    }
+
+    fn standing(&self, key: &PublicKey) -> Option<(Role, bool)> {
+        self.members.get(key).map(|member| (member.role, member.muted))
+    }
+
+    fn count(&self) -> usize {
+        self.members.len()
+    }
+
+    fn left(&self, capability: &PublicKey) -> Option<u32> {
+        self.invites.get(capability).map(|invite| invite.left)
+    }
+
+    fn has(&self, place: &Place) -> bool {
+        self.history.has(place)
     }
 }
 
