@@ -114,6 +114,12 @@ pub fn print(text: &str) -> Result<()> {
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|cause| Error::output(&cause))
 }
 
+/// An error as argh hands it on: a sentence is all that it takes.
+#[must_use]
+pub fn in_words(error: &Error) -> String {
+    std::iter::once(error.to_string()).chain(error.hints().iter().cloned()).collect::<Vec<_>>().join("; ")
+}
+
 /// A lone `-` among the positional arguments, as the user wrote it.
 #[must_use]
 pub fn undash(text: &str) -> &str {

@@ -1,7 +1,7 @@
 //! The command line of kw-chat; kw-chat(1) says the same at length.
 
 use argh::{ArgsInfo, FromArgs};
-use keywire::error::Error;
+use keywire::cli::in_words;
 use keywire::proto::chat::MessageId;
 use keywire::trust;
 use std::path::PathBuf;
@@ -408,7 +408,7 @@ pub(crate) struct Span(pub(crate) Duration);
 
 impl argh::FromArgValue for Span {
     fn from_arg_value(text: &str) -> Result<Self, String> {
-        trust::parse_span(text).map(Span).map_err(in_words)
+        trust::parse_span(text).map(Span).map_err(|error| in_words(&error))
     }
 }
 
@@ -418,11 +418,6 @@ pub(crate) struct Id(pub(crate) MessageId);
 
 impl argh::FromArgValue for Id {
     fn from_arg_value(text: &str) -> Result<Self, String> {
-        text.parse().map(Id).map_err(in_words)
+        text.parse().map(Id).map_err(|error| in_words(&error))
     }
-}
-
-/// A sentence is all that argh hands on.
-fn in_words(error: Error) -> String {
-    std::iter::once(error.to_string()).chain(error.hints().iter().cloned()).collect::<Vec<_>>().join("; ")
 }

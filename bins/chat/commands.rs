@@ -5,8 +5,7 @@ use crate::args::{
     Accept, Ask, Block, Decline, Dismiss, Export, History, Id, Invite, Own, PairList, Recv, Remove, Search, Send, Span,
     Status, Verify,
 };
-use crate::input::{Source, hand_over_lines};
-use crate::request::{Asking, Begin, Change, End, Input, Part, Receiving, Relation, Reply, Request, Sending};
+use crate::request::{Asking, Begin, Change, Input, Part, Receiving, Relation, Reply, Request, Sending};
 use crate::show::{Form, Show};
 use crate::whom::Known;
 use crate::{call, exit};
@@ -19,7 +18,9 @@ use keywire::pair::{Pair, Pairs};
 use keywire::qr;
 use keywire::store::Store;
 use keywire::table;
-use keywire::trust::{Peers, check_name, parse_past};
+use keywire::talk::{End, Said};
+use keywire::text::{Source, hand_over_lines};
+use keywire::trust::{Peers, check_cursor, check_name, parse_past};
 use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
@@ -251,12 +252,14 @@ async fn converse(
     while let Some(first) = line.replies.recv().await {
         let mut count = 0;
         let mut next = Some(first);
-        while let Some(reply) = next {
-            show.reply(&reply)?;
-            match reply {
-                Reply::Message(_) => count += 1,
-                Reply::End(last) => end = Some(last),
-                _ => {}
+        while let Some(said) = next {
+            match said {
+                Said::Reply(reply) => {
+                    show.reply(&reply)?;
+                    count += usize::from(matches!(reply, Reply::Message(_)));
+                }
+                Said::End(last) => end = Some(last),
+                Said::Alive => {}
             }
             next = line.replies.try_recv().ok();
         }
@@ -299,7 +302,11 @@ fn feed(source: Source, to: &Feeder) {
             let _ = to.inputs.blocking_send(Input::Text(text));
             Ok(())
         }
-        Source::Stdin { may_be_empty } => hand_over_lines(std::io::stdin().lock(), &to.inputs, may_be_empty),
+        Source::Stdin { may_be_empty } => {
+            // If nobody wants more, what became of the rest is said elsewhere.
+            let take = |text| to.inputs.blocking_send(Input::Text(text)).is_ok();
+            hand_over_lines(std::io::stdin().lock(), take, may_be_empty)
+        }
     };
     // Known before the end is said: whoever hears the answer to that looks whether there was an error.
     if let Err(error) = fed {
@@ -346,16 +353,4 @@ fn begin(since: &str, has_peer: bool) -> Result<Begin> {
     }
     let past = parse_past(since, SystemTime::now())?;
     Ok(Begin::Time(millis(past.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())))
-}
-
-/// Refuses a name before anything is printed under it.
-fn check_cursor(name: &str) -> Result<()> {
-    match name {
-        // The listener's own.
-        _ if name.starts_with("exec") => Err(Error::usage("the cursors whose names begin with 'exec' are the hook's")),
-        _ => check_name(name).map_err(|_| {
-            Error::usage(format!("'{}' cannot be the name of a cursor", name.escape_debug()))
-                .hint("1 to 63 letters, digits, '-', '_' and '.' make one")
-        }),
-    }
 }

@@ -1,31 +1,23 @@
 //! `--exec`: a command for each message. A cursor says which were handed to it, so that none is lost over a restart.
 
 use crate::NAME;
-use crate::answer::on_disk;
 use crate::call::chat_dir;
-use crate::listen::gone;
 use crate::show::time;
-use crate::words;
 use keywire::chat::{Chat, Cursors, Engine, Entry, Event, Side};
 use keywire::cli;
-use keywire::error::{Error, Result, reason};
+use keywire::error::{Error, Result};
+use keywire::hook::{Handed, Hook, TRIES};
 use keywire::key::PublicKey;
 use keywire::log::Log;
+use keywire::talk::gone;
+use keywire::threads::on_disk;
 use keywire::trust::{Peers, timestamp};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
-use std::os::fd::AsFd;
-use std::os::unix::process::ExitStatusExt;
-use std::path::PathBuf;
-use std::process::Stdio;
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::io::AsyncWriteExt;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 /// The cursor of the hook.
@@ -34,29 +26,14 @@ const CURSOR: &str = "exec";
 /// The cursor that says, at our own key, that there has been a hook before.
 const BEGAN: &str = "exec.began";
 
-/// How long to wait before a message is tried again.
-const PAUSES: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(5), Duration::from_secs(25)];
-
 /// How many messages are read from a log at a time.
 const PAGE: usize = 64;
-
-/// How many commands run at once: the messages of as many peers.
-const AT_ONCE: usize = 16;
-
-/// How long a command may go on when the listener ends.
-const GRACE: Duration = Duration::from_secs(5);
 
 /// What was set aside.
 const ASIDE: &str = "aside.jsonl";
 
 /// How large it grows before it is moved away.
 const ASIDE_LEN: u64 = 8 << 20;
-
-/// A command for each message.
-pub(crate) struct Hook {
-    program: PathBuf,
-    args: Vec<String>,
-}
 
 /// A line of `aside.jsonl`. keywire-files(5).
 #[derive(Serialize)]
@@ -74,66 +51,29 @@ struct Worker {
     hook: Arc<Hook>,
     chat: Chat,
     stopped: watch::Receiver<bool>,
-    running: Arc<Semaphore>,
 }
 
-impl Hook {
-    /// The hook that `line` describes.
-    ///
-    /// # Errors
-    /// It cannot be split into words, or there is no such program.
-    pub(crate) fn new(line: &str) -> Result<Self> {
-        let mut words = words::split(line)?.into_iter();
-        let program = words::program(&words.next().unwrap_or_default())?;
-        Ok(Hook { program, args: words.collect() })
-    }
-
-    /// Hands it the messages of `only` these peers, or of all, until `stopped`. What is there when this returns is where it
-    /// begins; the rest is for a task.
-    ///
-    /// # Errors
-    /// The cursor cannot be read or written.
-    pub(crate) async fn run(
-        self,
-        engine: Engine,
-        only: Vec<PublicKey>,
-        stopped: watch::Receiver<bool>,
-    ) -> Result<impl Future<Output = ()> + Send> {
-        let events = engine.events();
-        let chat = engine.chat().clone();
-        let peers = on_disk({
-            let chat = chat.clone();
-            move || begin(&chat)
-        })
-        .await?;
-        let running = Arc::new(Semaphore::new(AT_ONCE));
-        let worker = Worker { hook: Arc::new(self), chat, stopped, running };
-        let wanted = move |peer: &PublicKey| only.is_empty() || only.contains(peer);
-        Ok(worker.run(peers, events, wanted))
-    }
-
-    fn command(&self, entry: &Entry, name: Option<&str>) -> Result<tokio::process::Command> {
-        let mut command = std::process::Command::new(&self.program);
-        command.args(&self.args);
-        let about = [
-            ("KEYWIRE_PEER", Some(entry.peer.to_string())),
-            ("KEYWIRE_PEER_NAME", name.map(str::to_owned)),
-            ("KEYWIRE_ID", Some(entry.id.to_string())),
-            ("KEYWIRE_TIME", Some(time(entry.time))),
-            ("KEYWIRE_REPLY_TO", entry.reply_to.as_ref().map(ToString::to_string)),
-        ];
-        for (variable, value) in about {
-            match value {
-                Some(value) => command.env(variable, value),
-                None => command.env_remove(variable),
-            };
-        }
-        let output = std::io::stderr().as_fd().try_clone_to_owned();
-        let output = output.map_err(|cause| Error::state(format!("no standard error: {}", reason(&cause))))?;
-        keywire::sys::lead_session(&mut command, false);
-        command.stdin(Stdio::piped()).stdout(output);
-        Ok(command.into())
-    }
+/// Hands `hook` the messages of `only` these peers, or of all, until `stopped`. What is there when this returns is where it
+/// begins; the rest is for a task.
+///
+/// # Errors
+/// The cursor cannot be read or written.
+pub(crate) async fn run(
+    hook: Hook,
+    engine: Engine,
+    only: Vec<PublicKey>,
+    stopped: watch::Receiver<bool>,
+) -> Result<impl Future<Output = ()> + Send> {
+    let events = engine.events();
+    let chat = engine.chat().clone();
+    let peers = on_disk({
+        let chat = chat.clone();
+        move || begin(&chat)
+    })
+    .await?;
+    let worker = Worker { hook: Arc::new(hook), chat, stopped };
+    let wanted = move |peer: &PublicKey| only.is_empty() || only.contains(peer);
+    Ok(worker.run(peers, events, wanted))
 }
 
 /// Where the hook stands with everybody who is there. The first time that there is one it begins with what comes.
@@ -230,69 +170,19 @@ impl Worker {
 
     /// Runs the hook for `entry` until it has worked, or it is set aside; `false` if everything ends before that.
     async fn hand_over(&self, entry: &Entry) -> Result<bool> {
-        let mut why = String::new();
-        for pause in std::iter::once(Duration::ZERO).chain(PAUSES) {
-            if self.stops_within(pause).await {
-                return Ok(false);
-            }
-            match self.run_once(entry).await {
-                Ok(true) => return Ok(true),
-                Ok(false) => return Ok(false),
-                Err(error) => why = error.to_string(),
-            }
-        }
-        self.set_aside(entry, &why).await?;
-        Ok(true)
-    }
-
-    /// Whether everything ends before `pause` is over.
-    async fn stops_within(&self, pause: Duration) -> bool {
-        tokio::time::timeout(pause, gone(self.stopped.clone())).await.is_ok()
-    }
-
-    /// Runs the command; `false` if it was ended because everything ends.
-    async fn run_once(&self, entry: &Entry) -> Result<bool> {
-        let told = |cause: &std::io::Error| {
-            Error::state(format!("cannot run {}: {}", self.hook.program.display(), reason(cause)))
-        };
-        let _turn = self.running.acquire().await;
         let store = self.chat.store().clone();
         let peers = on_disk(move || Peers::load(&store)).await?;
-        let mut command = self.hook.command(entry, peers.name_of(&entry.peer))?;
-        let mut child = command.spawn().map_err(|cause| told(&cause))?;
-        let group = child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
-        let stdin = child.stdin.take();
-        let text = entry.text.clone();
-        // It need not read any of it.
-        let feeding = tokio::spawn(async move {
-            if let Some(mut stdin) = stdin {
-                let _ = stdin.write_all(text.as_bytes()).await;
-            }
-        });
-        let ends = async {
-            gone(self.stopped.clone()).await;
-            tokio::time::sleep(GRACE).await;
-        };
-        let status = tokio::select! {
-            status = child.wait() => Some(status),
-            () = ends => None,
-        };
-        feeding.abort();
-        match status {
-            Some(Ok(status)) if status.success() => Ok(true),
-            Some(Ok(status)) => Err(Error::state(match (status.code(), status.signal()) {
-                (Some(code), _) => format!("it ended with status {code}"),
-                (None, signal) => format!("it was ended by signal {}", signal.unwrap_or_default()),
-            })),
-            Some(Err(cause)) => Err(told(&cause)),
-            None => {
-                // With whatever it started.
-                if let Some(group) = group {
-                    let _ = kill(Pid::from_raw(-group.as_raw()), Signal::SIGKILL);
-                }
-                let _ = child.wait().await;
-                Ok(false)
-            }
+        let about = [
+            ("KEYWIRE_PEER", Some(entry.peer.to_string())),
+            ("KEYWIRE_PEER_NAME", peers.name_of(&entry.peer).map(str::to_owned)),
+            ("KEYWIRE_ID", Some(entry.id.to_string())),
+            ("KEYWIRE_TIME", Some(time(entry.time))),
+            ("KEYWIRE_REPLY_TO", entry.reply_to.as_ref().map(ToString::to_string)),
+        ];
+        match self.hook.hand_over(&entry.text, &about, &self.stopped).await {
+            Handed::Done => Ok(true),
+            Handed::Stopped => Ok(false),
+            Handed::Failed(why) => self.set_aside(entry, &why).await.map(|()| true),
         }
     }
 
@@ -306,7 +196,7 @@ impl Worker {
             Log::new(chat_dir(chat.store()), ASIDE, ASIDE_LEN).append(&[aside])
         })
         .await?;
-        let error = Error::state(format!("{seen} was set aside: the hook failed {} times: {shown}", PAUSES.len() + 1));
+        let error = Error::state(format!("{seen} was set aside: the hook failed {TRIES} times: {shown}"));
         cli::report(NAME, &error.hint("'kw-chat history' has its text, chat/aside.jsonl its id"));
         Ok(())
     }

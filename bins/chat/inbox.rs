@@ -1,10 +1,10 @@
 //! What peers have sent, in the order it was stored, from the log and from what happens, and nothing twice.
 
-use crate::answer::on_disk;
 use crate::request::Begin;
 use keywire::chat::{Chat, Conversation, Entry, Event, Side};
 use keywire::error::Result;
 use keywire::key::PublicKey;
+use keywire::threads::on_disk;
 use std::collections::{BTreeMap, VecDeque};
 
 /// How many messages are read from a log at a time.

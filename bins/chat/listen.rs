@@ -1,10 +1,10 @@
 //! `listen`: the service that peers dial, and that the other commands work through.
 
 use crate::NAME;
-use crate::answer::{House, on_disk};
+use crate::answer::House;
 use crate::args::Listen;
 use crate::call::{LISTEN, chat_dir, open, take};
-use crate::hook::Hook;
+use crate::hook;
 use crate::inbox::Inbox;
 use crate::request::{Begin, Relation};
 use crate::show::{Form, Show};
@@ -15,12 +15,15 @@ use keywire::cli;
 use keywire::conn::{ListenOptions, Listener};
 use keywire::control::Server;
 use keywire::error::{Error, Kind, Result};
+use keywire::hook::Hook;
 use keywire::json::json;
 use keywire::key::PublicKey;
 use keywire::pair::Standing;
 use keywire::proto::chat::CHAT;
 use keywire::store::Store;
+use keywire::talk::gone;
 use keywire::term::sanitize_line;
+use keywire::threads::on_disk;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
@@ -72,7 +75,7 @@ async fn serve(
     let (stopping, stopped) = watch::channel(false);
     let mut tasks = JoinSet::new();
     if let Some(hook) = hook {
-        tasks.spawn(hook.run(engine.clone(), only.clone(), stopped.clone()).await?);
+        tasks.spawn(hook::run(hook, engine.clone(), only.clone(), stopped.clone()).await?);
     }
     announce(&house, &chat, &mut show)?;
     let mut printing = std::pin::pin!(print(events, inbox, engine.clone(), show));
@@ -98,12 +101,6 @@ async fn serve(
         Err(error) if error.kind() == Kind::ClosedOutput => Ok(()),
         ended => ended.and(served).and(answered),
     }
-}
-
-/// Ends when everything shall end.
-pub(crate) async fn gone(mut stopped: watch::Receiver<bool>) {
-    // Without a sender there is nothing left to wait for.
-    let _ = stopped.wait_for(|stopped| *stopped).await;
 }
 
 fn announce(house: &House, chat: &Chat, show: &mut Show) -> Result<()> {

@@ -10,12 +10,10 @@ mod commands;
 mod exit;
 mod hook;
 mod inbox;
-mod input;
 mod listen;
 mod request;
 mod show;
 mod whom;
-mod words;
 
 use args::{AliasCommand, Args, Command, PairCommand};
 use keywire::cli;

@@ -3,7 +3,6 @@
 
 use keywire::addr::HostPort;
 use keywire::chat::{Entry, Target};
-use keywire::error::Error;
 use keywire::key::PublicKey;
 use keywire::proto::chat::MessageId;
 use serde::{Deserialize, Serialize};
@@ -154,10 +153,6 @@ pub(crate) enum Reply {
     Sent(Sent),
     Pair(Relation),
     Status(Status),
-    /// Nothing new, but somebody is there.
-    Alive,
-    /// The last one.
-    End(End),
 }
 
 /// What became of a message.
@@ -210,31 +205,4 @@ pub(crate) struct Status {
     pub(crate) pairs: BTreeMap<String, usize>,
     /// How many messages wait for whom.
     pub(crate) waiting: Vec<(PublicKey, usize)>,
-}
-
-/// How it ended: the exit status, and what to say.
-#[derive(Debug, Default, Serialize, Deserialize)]
-pub(crate) struct End {
-    pub(crate) status: u8,
-    pub(crate) error: Option<Problem>,
-}
-
-/// An error that has come a way.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Problem {
-    what: String,
-    hints: Vec<String>,
-}
-
-impl From<&Error> for Problem {
-    fn from(error: &Error) -> Self {
-        Problem { what: error.to_string(), hints: error.hints().to_vec() }
-    }
-}
-
-impl From<Problem> for Error {
-    /// The kind is lost, as the status of the end says more.
-    fn from(problem: Problem) -> Self {
-        problem.hints.into_iter().fold(Error::state(problem.what), Error::hint)
-    }
 }

@@ -2,14 +2,13 @@
 
 use crate::NAME;
 use crate::request::{Outcome, Relation, Reply, Sent, Status};
-use crate::whom::Names;
 use keywire::chat::{Entry, Side, Stage};
 use keywire::cli;
 use keywire::error::{Error, Result};
 use keywire::json::{self, Value, json};
 use keywire::store::Store;
 use keywire::term::{sanitize, sanitize_line};
-use keywire::trust::timestamp;
+use keywire::trust::{Names, timestamp};
 use std::time::{Duration, SystemTime};
 
 /// How a message is written.
@@ -73,7 +72,6 @@ impl Show {
             Reply::Sent(sent) => self.sent(sent),
             Reply::Pair(relation) => self.told(relation),
             Reply::Status(status) => self.status(status),
-            Reply::Alive | Reply::End(_) => Ok(()),
         }
     }
 

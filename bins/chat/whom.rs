@@ -1,4 +1,4 @@
-//! Who is meant: names, keys and addresses from the command line, and names for those who are shown.
+//! Who is meant: names, keys and addresses from the command line.
 
 use crate::request::To;
 use keywire::addr::{HostPort, PeerAddr};
@@ -8,8 +8,7 @@ use keywire::key::PublicKey;
 use keywire::pair::{Pair, Pairs, Standing};
 use keywire::proto::chat::CHAT;
 use keywire::store::Store;
-use keywire::trust::{PEERS, Peers, looks_like_key};
-use std::os::unix::fs::MetadataExt;
+use keywire::trust::{Peers, looks_like_key};
 use std::time::SystemTime;
 
 /// Fewest characters of a key that stand for it: an attacker who makes keys at random does not meet them.
@@ -105,47 +104,6 @@ fn parse_via(url: &str) -> Result<PeerAddr> {
     let wrong = || Error::usage("not a way to dial: --via takes tcp://KEY@HOST:PORT");
     let at: PeerAddr = url.strip_prefix("tcp://").ok_or_else(wrong)?.parse()?;
     Ok(PeerAddr { at: with_port(at.at), ..at })
-}
-
-/// Names from the address book, read anew when it has changed.
-pub(crate) struct Names {
-    store: Store,
-    peers: Peers,
-    stamp: Stamp,
-}
-
-/// What tells one state of a file from another; nothing where there is no file.
-type Stamp = Option<(u64, u64, i64, i64)>;
-
-impl Names {
-    pub(crate) fn load(store: &Store) -> Result<Self> {
-        let stamp = stamp(store);
-        Ok(Names { store: store.clone(), peers: Peers::load(store)?, stamp })
-    }
-
-    /// The name of `key`, if it has one.
-    pub(crate) fn of(&mut self, key: &PublicKey) -> Option<&str> {
-        let stamp = stamp(&self.store);
-        if self.stamp != stamp {
-            self.stamp = stamp;
-            // An address book that cannot be read for a moment is no reason to stop showing messages.
-            if let Ok(peers) = Peers::load(&self.store) {
-                self.peers = peers;
-            }
-        }
-        self.peers.name_of(key)
-    }
-
-    /// The name of `key`, or the key itself.
-    pub(crate) fn called(&mut self, key: &PublicKey) -> String {
-        self.of(key).map_or_else(|| key.to_string(), str::to_owned)
-    }
-}
-
-/// Each change is a new file, so its number and times tell.
-fn stamp(store: &Store) -> Stamp {
-    let found = std::fs::symlink_metadata(store.path(PEERS)).ok()?;
-    Some((found.ino(), found.size(), found.mtime_nsec(), found.ctime_nsec()))
 }
 
 /// What a pair has come to, in the word that is shown.

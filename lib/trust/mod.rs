@@ -1,10 +1,12 @@
 //! Trust: what we call a key ([`Peers`]), and what a key may do here ([`Allowlist`]).
 
 mod allow;
+mod names;
 mod peers;
 mod time;
 
 pub use allow::{ALLOW, Allowlist, Expiry, Grant, Right, Rule, check_command, check_root};
+pub use names::Names;
 pub use peers::{MAX_ADDRESSES, PEERS, Peer, Peers};
 pub use time::Time;
 
@@ -52,6 +54,20 @@ pub fn check_name(name: &str) -> Result<()> {
         return wrong("it looks like a key");
     }
     Ok(())
+}
+
+/// Refuses what would not work as the name of a cursor, before anything is printed under it.
+///
+/// # Errors
+/// The reason.
+pub fn check_cursor(name: &str) -> Result<()> {
+    match name {
+        _ if name.starts_with("exec") => Err(Error::usage("the cursors whose names begin with 'exec' are the hook's")),
+        _ => check_name(name).map_err(|_| {
+            Error::usage(format!("'{}' cannot be the name of a cursor", name.escape_debug()))
+                .hint("1 to 63 letters, digits, '-', '_' and '.' make one")
+        }),
+    }
 }
 
 /// Whether `text` was meant as a key, well formed or not.

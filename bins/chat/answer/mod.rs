@@ -5,14 +5,11 @@ mod read;
 mod receive;
 mod send;
 
-pub(crate) use keywire::threads::on_disk;
-
-use crate::exit;
-use crate::request::{Asked, End, Input, Reply, Request};
+use crate::request::{Asked, Input, Reply, Request};
 use keywire::chat::Engine;
-use keywire::error::{Error, Kind, Result};
+use keywire::error::{Error, Result};
+use keywire::talk::End;
 use std::time::{Duration, SystemTime};
-use tokio::sync::mpsc;
 
 /// How long a peer may take that is met to tell it something.
 const VISIT: Duration = Duration::from_secs(5);
@@ -26,36 +23,11 @@ pub(crate) struct House {
 }
 
 /// Who asked.
-pub(crate) struct Caller {
-    pub(crate) inputs: mpsc::Receiver<Input>,
-    pub(crate) replies: mpsc::Sender<Reply>,
-}
-
-impl Caller {
-    /// Says `reply`.
-    ///
-    /// # Errors
-    /// The caller is gone.
-    pub(crate) async fn say(&self, reply: Reply) -> Result<()> {
-        self.replies.send(reply).await.map_err(|_| gone())
-    }
-
-    /// Ends when the caller is gone.
-    pub(crate) async fn gone(&self) {
-        self.replies.closed().await;
-    }
-}
-
-fn gone() -> Error {
-    Error::new(Kind::ClosedOutput, "the caller is gone")
-}
+pub(crate) type Caller = keywire::talk::Caller<Input, Reply>;
 
 /// Answers what was asked, all but the end.
 pub(crate) async fn answer(house: &House, asked: Asked, caller: &mut Caller) -> End {
-    match run(house, asked, caller).await {
-        Ok(status) => End { status, error: None },
-        Err(error) => End { status: exit::of(error.kind()), error: Some((&error).into()) },
-    }
+    run(house, asked, caller).await.into()
 }
 
 async fn run(house: &House, asked: Asked, caller: &mut Caller) -> Result<u8> {

@@ -1,6 +1,6 @@
 //! What our user has decided about others.
 
-use super::{Caller, House, VISIT, on_disk};
+use super::{Caller, House, VISIT};
 use crate::exit;
 use crate::request::{Change, Relation, Reply, To};
 use crate::whom::word;
@@ -8,6 +8,7 @@ use keywire::chat::{Chat, Target};
 use keywire::error::{Error, Kind, Result};
 use keywire::key::PublicKey;
 use keywire::pair::{Pair, Pairs, Standing};
+use keywire::threads::on_disk;
 
 /// Asks for consent, and tells the peer at once if it can be reached.
 pub(super) async fn invite(house: &House, to: To, renew: bool, caller: &mut Caller) -> Result<u8> {

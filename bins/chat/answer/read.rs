@@ -1,14 +1,16 @@
 //! What was said before, and how things stand.
 
-use super::{Caller, House, gone, on_disk};
+use super::{Caller, House};
 use crate::request::{Begin, Part, Reply, Status};
 use crate::whom::word;
 use keywire::chat::{Conversation, Entry, Pairing};
 use keywire::error::{Error, Result};
 use keywire::key::PublicKey;
 use keywire::pair::Pair;
+use keywire::talk::{Said, left};
+use keywire::threads::on_disk;
 use std::collections::{BTreeMap, VecDeque};
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::Sender;
 
 /// How many messages are read at a time.
 const PAGE: usize = 256;
@@ -33,7 +35,7 @@ fn read_from(
     conversation: &Conversation,
     begin: Begin,
     most: Option<usize>,
-    replies: &mpsc::Sender<Reply>,
+    replies: &Sender<Said<Reply>>,
 ) -> Result<()> {
     let mut read = match begin {
         Begin::Seq(seq) => seq,
@@ -85,12 +87,12 @@ pub(super) async fn search(house: &House, peer: PublicKey, text: String, caller:
     }
 }
 
-fn say_all(replies: &mpsc::Sender<Reply>, entries: impl IntoIterator<Item = Entry>) -> Result<()> {
+fn say_all(replies: &Sender<Said<Reply>>, entries: impl IntoIterator<Item = Entry>) -> Result<()> {
     entries.into_iter().try_for_each(|entry| say(replies, entry))
 }
 
-fn say(replies: &mpsc::Sender<Reply>, entry: Entry) -> Result<()> {
-    replies.blocking_send(Reply::Message(entry)).map_err(|_| gone())
+fn say(replies: &Sender<Said<Reply>>, entry: Entry) -> Result<()> {
+    replies.blocking_send(Said::Reply(Reply::Message(entry))).map_err(|_| left())
 }
 
 pub(super) async fn status(house: &House, caller: &mut Caller) -> Result<u8> {

@@ -1,12 +1,14 @@
 //! Messages that have come, and those that come.
 
-use super::{Caller, House, VISIT, gone, on_disk};
+use super::{Caller, House, VISIT};
 use crate::exit;
 use crate::inbox::Inbox;
 use crate::request::{Input, Receiving, Reply};
 use keywire::chat::{Cursors, Target};
 use keywire::error::Result;
 use keywire::key::PublicKey;
+use keywire::talk::{Said, left};
+use keywire::threads::on_disk;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 use tokio::sync::broadcast::error::RecvError;
@@ -44,13 +46,13 @@ pub(super) async fn receive(house: &House, receiving: Receiving, caller: &mut Ca
         if house.listening.is_none() { visit.into_iter().map(Target::from).collect() } else { vec![] };
     visit_all(house, visit.clone(), wait.unwrap_or(VISIT).min(VISIT)).await;
     let mut told = Told { house, name: cursor, sent: VecDeque::new() };
-    let mut left = max.unwrap_or(u64::MAX);
+    let mut more = max.unwrap_or(u64::MAX);
     let mut has_come = false;
     let mut round = Instant::now() + ROUND;
-    while left > 0 {
+    while more > 0 {
         if let Some(entry) = inbox.next().await? {
             has_come = true;
-            left -= 1;
+            more -= 1;
             told.sent.push_back((entry.peer, entry.seq));
             told.say(caller, Reply::Message(entry)).await?;
             continue;
@@ -73,7 +75,7 @@ pub(super) async fn receive(house: &House, receiving: Receiving, caller: &mut Ca
                 visit_all(house, visit.clone(), VISIT).await;
                 round = Instant::now() + ROUND;
             }
-            () = caller.replies.closed() => return Err(gone()),
+            () = caller.replies.closed() => return Err(left()),
         }
     }
     while told.is_waiting() {
@@ -111,7 +113,7 @@ impl Told<'_> {
         loop {
             tokio::select! {
                 room = caller.replies.reserve() => {
-                    room.map_err(|_| gone())?.send(reply);
+                    room.map_err(|_| left())?.send(Said::Reply(reply));
                     return Ok(());
                 }
                 input = caller.inputs.recv(), if self.is_waiting() => self.hear(input).await?,
@@ -124,7 +126,7 @@ impl Told<'_> {
         let count = match input {
             Some(Input::Printed(count)) => count,
             Some(_) => return Ok(()),
-            None => return Err(gone()),
+            None => return Err(left()),
         };
         let places: BTreeMap<PublicKey, u64> = self.sent.drain(..count.min(self.sent.len())).collect();
         if let Some(name) = self.name.clone() {

@@ -1,6 +1,6 @@
 //! Messages that leave.
 
-use super::{Caller, House, VISIT, millis, on_disk};
+use super::{Caller, House, VISIT, millis};
 use crate::exit;
 use crate::request::{Asking, Input, Outcome, Reply, Sending, Sent};
 use crate::whom::word;
@@ -9,6 +9,7 @@ use keywire::error::Result;
 use keywire::key::PublicKey;
 use keywire::proto::chat::MessageId;
 use keywire::ratchet::Head;
+use keywire::threads::on_disk;
 use std::time::Duration;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;

@@ -1,6 +1,6 @@
 //! Command lines of hooks, split into words as a shell does, without one.
 
-use keywire::error::{Error, Result};
+use crate::error::{Error, Result};
 use nix::unistd::{AccessFlags, access};
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 ///
 /// # Errors
 /// A quote that is not closed, a backslash with nothing behind it, and no word at all.
-pub(crate) fn split(line: &str) -> Result<Vec<String>> {
+pub(super) fn split(line: &str) -> Result<Vec<String>> {
     let wrong = |why: &str| Error::usage(format!("the command of --exec cannot be read: {why}"));
     let mut words = Vec::new();
     let mut word: Option<String> = None;
@@ -60,7 +60,7 @@ pub(crate) fn split(line: &str) -> Result<Vec<String>> {
 ///
 /// # Errors
 /// There is none.
-pub(crate) fn program(name: &str) -> Result<PathBuf> {
+pub(super) fn program(name: &str) -> Result<PathBuf> {
     let runs = |path: &Path| path.is_file() && access(path, AccessFlags::X_OK).is_ok();
     let found = match name.contains('/') {
         true => Some(PathBuf::from(name)).filter(|path| runs(path)),

@@ -1,15 +1,19 @@
 //! The text of messages: from the command line, or from standard input.
 
-use crate::request::Input;
-use keywire::cli::undash;
-use keywire::error::{Error, Result, reason};
-use keywire::proto::chat::MAX_TEXT_LEN;
+use crate::cli::undash;
+use crate::error::{Error, Result, reason};
 use std::io::{BufRead, IsTerminal, Read};
-use tokio::sync::mpsc;
+
+/// Most bytes of text in a message.
+const MAX_TEXT_LEN: usize = 64 << 10;
+
+const _: () =
+    assert!(MAX_TEXT_LEN == crate::proto::chat::MAX_TEXT_LEN && MAX_TEXT_LEN == crate::proto::group::MAX_TEXT_LEN);
 
 /// Where text comes from.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Source {
+pub enum Source {
+    /// This.
     Argument(String),
     /// Standard input. It may be empty where it was asked for: a filter may find nothing to say.
     Stdin {
@@ -23,12 +27,12 @@ impl Source {
     ///
     /// # Errors
     /// Nothing was given, or too much.
-    pub(crate) fn of(text: Option<&str>) -> Result<Self> {
+    pub fn of(text: Option<&str>) -> Result<Self> {
         match text.map(undash) {
             Some("-") => Ok(Source::Stdin { may_be_empty: true }),
             Some(text) => checked(text.to_owned(), "the text").map(Source::Argument),
             None if std::io::stdin().is_terminal() => {
-                Err(Error::usage("no text is given").hint("write it behind the peer, or - to type it"))
+                Err(Error::usage("no text is given").hint("write it at the end, or - to type it"))
             }
             None => Ok(Source::Stdin { may_be_empty: false }),
         }
@@ -38,7 +42,7 @@ impl Source {
     ///
     /// # Errors
     /// Standard input cannot be read, is no text, empty, or too much.
-    pub(crate) fn whole(self) -> Result<String> {
+    pub fn whole(self) -> Result<String> {
         match self {
             Source::Argument(text) => Ok(text),
             Source::Stdin { .. } => {
@@ -51,12 +55,12 @@ impl Source {
     }
 }
 
-/// Hands over each line of standard input that is not empty, and the end.
+/// Hands over each line of `from` that is not empty, as long as `take` wants more.
 ///
 /// # Errors
 /// It cannot be read, or a line is no text or too long: what stands before it was handed over. There is no line, and there
 /// had to be one.
-pub(crate) fn hand_over_lines(mut from: impl BufRead, inputs: &mpsc::Sender<Input>, may_be_empty: bool) -> Result<()> {
+pub fn hand_over_lines(mut from: impl BufRead, mut take: impl FnMut(String) -> bool, may_be_empty: bool) -> Result<()> {
     let mut is_empty = true;
     let most = u64::try_from(MAX_TEXT_LEN).unwrap_or(u64::MAX) + 2;
     for number in 1_u64.. {
@@ -71,13 +75,13 @@ pub(crate) fn hand_over_lines(mut from: impl BufRead, inputs: &mpsc::Sender<Inpu
         let text = text(bytes, &format!("line {number}"))
             .map_err(|error| error.hint("the lines from there on were not sent"))?;
         is_empty = false;
-        if inputs.blocking_send(Input::Text(text)).is_err() {
+        if !take(text) {
             // Nobody wants more; what became of the rest is said elsewhere.
             break;
         }
     }
     match is_empty && !may_be_empty {
-        true => Err(Error::usage("no text is given, and standard input is empty").hint("write it behind the peer")),
+        true => Err(Error::usage("no text is given, and standard input is empty").hint("write it at the end")),
         false => Ok(()),
     }
 }
@@ -112,13 +116,12 @@ mod tests {
     use super::*;
 
     fn lines(input: &[u8]) -> (Vec<String>, Result<()>) {
-        let (inputs, mut given) = mpsc::channel(100);
-        let done = hand_over_lines(input, &inputs, false);
-        drop(inputs);
         let mut texts = Vec::new();
-        while let Ok(Input::Text(text)) = given.try_recv() {
+        let take = |text| {
             texts.push(text);
-        }
+            true
+        };
+        let done = hand_over_lines(input, take, false);
         (texts, done)
     }
 
@@ -137,8 +140,7 @@ mod tests {
     #[test]
     fn nothing_is_a_message_only_for_those_who_asked_for_what_there_is() {
         assert!(lines(b"").1.is_err() && lines(b"\n\n").1.is_err());
-        let (inputs, _given) = mpsc::channel(1);
-        assert!(hand_over_lines(&b"\n"[..], &inputs, true).is_ok());
+        assert!(hand_over_lines(&b"\n"[..], |_| true, true).is_ok());
     }
 
     #[test]
