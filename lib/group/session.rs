@@ -48,6 +48,8 @@ pub struct Session {
     lacking: HashMap<LogId, u64>,
     /// Whether it is our turn to say all that we have.
     tells_all: bool,
+    /// What we had when we said HELLO: both compare what both have said, and so come to the same.
+    began: Option<((Digest, Digest), Vec<Tip>)>,
     /// The version of the replica at which nothing was left to say.
     quiet_at: Option<u64>,
 }
@@ -77,11 +79,8 @@ pub enum Came {
 impl Session {
     /// A conversation that begins with a HELLO. If another one is bringing us what we lack, this one only tells what there is.
     pub fn new<S: Shelf>(replica: &Replica<S>, is_behind: bool) -> Self {
-        let hello = Message::Hello {
-            group: replica.group(),
-            roster: replica.digest(Class::Roster),
-            content: replica.digest(Class::Content),
-        };
+        let digests = (replica.digest(Class::Roster), replica.digest(Class::Content));
+        let hello = Message::Hello { group: replica.group(), roster: digests.0, content: digests.1 };
         Session {
             theirs: HashMap::new(),
             sent: HashMap::new(),
@@ -95,6 +94,7 @@ impl Session {
             lacking: HashMap::new(),
             tells_all: false,
             quiet_at: None,
+            began: Some((digests, replica.tips().collect())),
         }
     }
 
@@ -168,10 +168,10 @@ impl Session {
         for fork in replica.forks() {
             self.queue.push_back(Message::Fork(Box::new(fork.clone())));
         }
-        let is_level = (roster, content) == (replica.digest(Class::Roster), replica.digest(Class::Content));
-        if is_level {
+        let (digests, tips) = self.began.take().ok_or_else(|| Error::protocol("a second HELLO"))?;
+        if (roster, content) == digests {
             self.is_met = true;
-            for tip in replica.tips() {
+            for tip in tips {
                 for known in [&mut self.theirs, &mut self.sent, &mut self.told] {
                     known.insert(tip.log, tip.seq);
                 }

@@ -9,6 +9,7 @@ use super::roster::{Known, Roster};
 use super::shelf::{Shelf, Stored};
 use crate::error::{Error, Result};
 use crate::kdf;
+use crate::key::PublicKey;
 use crate::proto::group::message::Tip;
 use crate::proto::group::roster::{Act, Place};
 use crate::proto::group::{Class, Entry, EntryId, Genesis, GroupId, LogId};
@@ -16,6 +17,10 @@ use std::collections::{BTreeMap, HashMap};
 
 /// How far ahead of us a clock may be without being flagged, in milliseconds.
 pub const MOST_AHEAD: u64 = 10 * 60 * 1000;
+
+/// How many entries are looked through at a time for one, and at most.
+const FIND: u64 = 64;
+const MOST_FIND: u64 = 4096;
 
 /// A copy of a group.
 pub struct Replica<S> {
@@ -124,6 +129,46 @@ impl<S: Shelf> Replica<S> {
     /// How far `log` counts.
     pub fn end(&self, log: &LogId) -> u64 {
         self.logs.get(log).map_or(0, |log| log.end.seq)
+    }
+
+    /// The acts that are stored.
+    pub fn acts(&self) -> &[Known] {
+        &self.acts
+    }
+
+    /// What the first entry of `log` names as the last act known.
+    pub fn first_of(&self, log: &LogId) -> Option<EntryId> {
+        self.logs.get(log).map(|log| log.stored.first)
+    }
+
+    /// Whether the author of `log` wrote two entries in one place of it.
+    pub fn is_forked(&self, log: &LogId) -> bool {
+        self.forks.contains_key(log)
+    }
+
+    /// Where an entry of `author` stands, if it is there: it is looked for from the end.
+    ///
+    /// # Errors
+    /// The entries cannot be read.
+    pub fn find_own(&self, author: &PublicKey, id: &EntryId) -> Result<Option<(LogId, u64)>> {
+        for log in self.logs.values().map(|log| log.stored).filter(|stored| stored.log.author == *author) {
+            let least = log.seq.saturating_sub(MOST_FIND);
+            let mut before = log.seq;
+            while before > least {
+                let from = before.saturating_sub(FIND) + 1;
+                let mut at = from;
+                while at <= before {
+                    let entries = self.shelf.read(&log.log, at, 1 << 20)?;
+                    let Some(last) = entries.last() else { break };
+                    at = last.header.seq + 1;
+                    if let Some(found) = entries.iter().find(|entry| entry.id == *id) {
+                        return Ok(Some((log.log, found.header.seq)));
+                    }
+                }
+                before = from - 1;
+            }
+        }
+        Ok(None)
     }
 
     /// Logs whose author wrote two entries in one place, with these.

@@ -25,7 +25,7 @@ impl<S: Shelf> Replica<S> {
         now: u64,
     ) -> Result<Entry> {
         let mut header = self.header(log, kind, now);
-        header.roster = self.roster.head(&log.author);
+        header.roster = self.roster.head(&me.public());
         header.reply_to = reply_to;
         header.deps = self.deps(&log);
         let body = if keys.is_empty() || text.is_empty() {
