@@ -22,6 +22,24 @@ pub struct Config {
     /// Where others can dial us, for those we invite and accept.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub addresses: Vec<HostPort>,
+    /// What concerns groups alone.
+    #[serde(skip_serializing_if = "GroupSettings::is_default")]
+    pub group: GroupSettings,
+}
+
+/// Settings of groups.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GroupSettings {
+    /// How many days what was said in groups is kept; for ever if it is not set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keep_days: Option<u32>,
+}
+
+impl GroupSettings {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// Whether messages need a pair.
@@ -41,6 +59,9 @@ impl State for Config {
     fn check(&self) -> std::result::Result<(), String> {
         if self.retention_days == Some(0) {
             return Err("\"retention_days\" is 0, which would keep nothing: leave it out to keep everything".to_owned());
+        }
+        if self.group.keep_days == Some(0) {
+            return Err("\"keep_days\" is 0, which would keep nothing: leave it out to keep everything".to_owned());
         }
         if self.addresses.len() > MAX_ADDRESSES {
             return Err(format!("it has {} addresses; the most is {MAX_ADDRESSES}", self.addresses.len()));
@@ -87,6 +108,8 @@ mod tests {
             (r#"{"addresses": ["no host"]}"#.to_owned(), "not an address"),
             (r#"{"addresses": ["host:65536"]}"#.to_owned(), "not an address"),
             (r#"{"retention_days": 0}"#.to_owned(), "keep nothing"),
+            (r#"{"group": {"keep_days": 0}}"#.to_owned(), "keep nothing"),
+            (r#"{"group": {"keep": 1}}"#.to_owned(), "unknown field"),
             (r#"{"retention_days": -1}"#.to_owned(), "invalid value"),
             (r#"{"retention_days": "30"}"#.to_owned(), "invalid type"),
             (r#"{"pairing": "Open"}"#.to_owned(), "unknown variant"),

@@ -14,7 +14,7 @@ pub const CURSORS: &str = "cursors.json";
 const MAX_NAME_LEN: usize = 63;
 
 /// Most names: they are made by whatever name a script comes up with.
-const MAX_NAMES: usize = 1000;
+pub(crate) const MAX_CURSORS: usize = 1000;
 
 /// All cursors.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,7 +28,7 @@ impl State for Cursors {
     const PRIVACY: Privacy = Privacy::Plain;
 
     fn check(&self) -> std::result::Result<(), String> {
-        match self.cursors.keys().find(|name| !is_name(name)) {
+        match self.cursors.keys().find(|name| !is_cursor_name(name)) {
             Some(_) => Err("a cursor has a name that cannot be one".to_owned()),
             None => Ok(()),
         }
@@ -52,7 +52,7 @@ impl Cursors {
     /// # Errors
     /// A name that cannot be one: 1 to 63 letters, digits, `-`, `_` and `.` make one.
     pub fn get(&self, name: &str, peer: &PublicKey) -> Result<u64> {
-        checked(name)?;
+        checked_cursor_name(name)?;
         Ok(self.cursors.get(name).and_then(|places| places.get(peer)).copied().unwrap_or(0))
     }
 
@@ -61,11 +61,11 @@ impl Cursors {
     /// # Errors
     /// As [`Cursors::get`], more than 1,000 names, and those of [`crate::store::Store::update`].
     pub fn set(chat: &Chat, name: &str, places: &[(PublicKey, u64)]) -> Result<()> {
-        checked(name)?;
+        checked_cursor_name(name)?;
         chat.store().below(CHAT_DIR)?.update(CURSORS, |cursors: &mut Option<Cursors>| {
             let names = &mut cursors.get_or_insert_default().cursors;
-            if !names.contains_key(name) && names.len() >= MAX_NAMES {
-                return Err(Error::state(format!("there are {MAX_NAMES} cursors, and no room for '{name}'"))
+            if !names.contains_key(name) && names.len() >= MAX_CURSORS {
+                return Err(Error::state(format!("there are {MAX_CURSORS} cursors, and no room for '{name}'"))
                     .hint(format!("use one that is there, or take some out of {CHAT_DIR}/{CURSORS}")));
             }
             names.entry(name.to_owned()).or_default().extend(places.iter().copied());
@@ -74,15 +74,15 @@ impl Cursors {
     }
 }
 
-fn checked(name: &str) -> Result<()> {
-    if is_name(name) {
+pub(crate) fn checked_cursor_name(name: &str) -> Result<()> {
+    if is_cursor_name(name) {
         return Ok(());
     }
     let most = MAX_NAME_LEN;
     Err(Error::usage(format!("not a name for a cursor: 1 to {most} letters, digits, '-', '_' and '.' make one")))
 }
 
-fn is_name(name: &str) -> bool {
+pub(crate) fn is_cursor_name(name: &str) -> bool {
     let may_stand = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     (1..=MAX_NAME_LEN).contains(&name.len()) && name.chars().all(may_stand)
 }
@@ -121,7 +121,7 @@ mod tests {
     fn there_are_no_more_names_than_fit() {
         let home = Home::new();
         let chat = home.chat();
-        let cursors = (0..MAX_NAMES).map(|name| (name.to_string(), BTreeMap::new())).collect();
+        let cursors = (0..MAX_CURSORS).map(|name| (name.to_string(), BTreeMap::new())).collect();
         let fill = |file: &mut Option<Cursors>| {
             *file = Some(Cursors { version: Version, cursors });
             Ok(())

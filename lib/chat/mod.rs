@@ -10,9 +10,10 @@ mod engine;
 #[cfg(test)]
 mod tests;
 
-pub use config::{CONFIG, Config, Pairing};
+pub use config::{CONFIG, Config, GroupSettings, Pairing};
 pub use conversation::{Conversation, Draft, Entry, Incoming, Queued, Side, Stage};
 pub use cursors::{CURSORS, Cursors};
+pub(crate) use cursors::{MAX_CURSORS, checked_cursor_name, is_cursor_name};
 pub use engine::{Delivery, Engine, Event, Options, Target, of_chat};
 
 use crate::error::{Error, Result};

@@ -5,6 +5,7 @@ use super::{FileId, end_of_last_line, read};
 use crate::error::{Error, Result};
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 /// Bytes that are read at a time, unless the reader wants another number of them.
 const BLOCK: u64 = 64 << 10;
@@ -23,13 +24,15 @@ pub struct Lines {
     block: u64,
     id: FileId,
     rest: u64,
+    modified: Option<SystemTime>,
 }
 
 impl Lines {
     pub(super) fn new(file: File, path: PathBuf) -> Result<Self> {
         let found = file.metadata().map_err(|cause| Error::file("look at", &path, &cause))?;
         let end = end_of_last_line(&file, found.len()).map_err(|cause| Error::file("read", &path, &cause))?;
-        Ok(Lines { file, path, end, block: BLOCK, id: FileId::of(&found), rest: found.len() - end })
+        let (id, rest, modified) = (FileId::of(&found), found.len() - end, found.modified().ok());
+        Ok(Lines { file, path, end, block: BLOCK, id, rest, modified })
     }
 
     /// The same, read `bytes` at a time: less for one line, and where many logs are read at once.
@@ -49,6 +52,12 @@ impl Lines {
     #[must_use]
     pub fn rest(&self) -> u64 {
         self.rest
+    }
+
+    /// When something was last written to it.
+    #[must_use]
+    pub fn modified(&self) -> Option<SystemTime> {
+        self.modified
     }
 
     /// Which file it is.
