@@ -10,3 +10,6 @@ pub mod replica;
 pub mod roster;
 pub mod session;
 pub mod shelf;
+
+#[cfg(test)]
+mod tests;
