@@ -2,27 +2,52 @@
 //!
 //! One process works on them at a time: whoever holds the lock [`SERVE`] in [`GROUPS_DIR`]. Others call it.
 
-use crate::conn::Listener;
-use crate::error::{Error, Result};
-use crate::key::{KeyPair, PublicKey};
-use crate::proto::group::roster::Role;
-use crate::proto::group::{EntryId, GroupId, History, Inc, Link, Mode};
-use crate::store::Store;
-use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
-use std::fmt;
-use std::sync::Arc;
-use std::time::Duration;
-use tokio::sync::broadcast;
+mod act;
+mod door;
+mod group;
+mod join;
+mod reach;
+mod read;
+mod report;
+mod say;
+mod session;
+mod tend;
 
-/// The directory of groups in the state directory.
-pub const GROUPS_DIR: &str = "groups";
+pub use super::home::{GROUPS_DIR, Status};
+pub use report::{
+    Begin, Brief, Deed, Delivery, Event, Gap, Info, InviteInfo, JoinInfo, Joined, MemberInfo, Message, Position, Terms,
+    Text,
+};
+
+use super::home::{Facts, Groups};
+use super::keys::EpochKey;
+use crate::addr::HostPort;
+use crate::error::Result;
+use crate::key::{KeyPair, PublicKey};
+use crate::proto::group::{GROUP, GroupId};
+use crate::proto::pty::PTY;
+use crate::store::Store;
+use crate::threads::lock;
+use group::{Group, refusal};
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant, SystemTime};
+use tokio::sync::{broadcast, watch};
+use tokio::task::JoinSet;
 
 /// What the control socket and its lock are called there.
 pub const SERVE: &str = "serve";
 
 /// Events that a subscriber may be behind.
 const MOST_BEHIND: usize = 4096;
+
+/// How long the same is not said again of the same author.
+const SAY_AGAIN: Duration = Duration::from_secs(3600);
+
+/// Most authors and causes of which is known when they were said.
+const MOST_SAID: usize = 1000;
 
 /// How an engine goes about it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -33,274 +58,6 @@ pub struct Options {
     pub reads_only: bool,
 }
 
-/// A message, as it is shown.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Message {
-    /// Where it was said.
-    pub group: GroupId,
-    /// The entry.
-    pub id: EntryId,
-    /// Who said it: signed.
-    pub author: PublicKey,
-    /// In which of the author's logs.
-    pub inc: Inc,
-    /// Its place there.
-    pub seq: u64,
-    /// Orders messages. Milliseconds since 1970.
-    pub clock: u64,
-    /// When it was written, by the author's clock, in milliseconds since 1970.
-    pub time: u64,
-    /// What it says.
-    pub text: Text,
-    /// Which entry it answers.
-    pub reply_to: Option<EntryId>,
-    /// Whether something that stands behind it in order was here before it.
-    pub late: bool,
-    /// What is missing before it, and known to exist.
-    pub gaps: Vec<Gap>,
-}
-
-/// What a message says.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Text {
-    /// This.
-    Readable(String),
-    /// It cannot be read, and why.
-    Unreadable(String),
-}
-
-/// Entries that are missing.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Gap {
-    /// Whose; nobody knows if no entry of that log is here.
-    pub author: Option<PublicKey>,
-    /// The first that is missing.
-    pub from: u64,
-    /// The last that is known to be.
-    pub to: u64,
-}
-
-/// How far a reader has come in each content log.
-pub type Position = BTreeMap<(PublicKey, Inc), u64>;
-
-/// Where a reader begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Begin {
-    /// With the first message.
-    Start,
-    /// With those whose time is later, in milliseconds since 1970.
-    Time(u64),
-    /// With what comes.
-    Now,
-}
-
-/// A group, in few words.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Brief {
-    /// Which.
-    pub id: GroupId,
-    /// What it is called here.
-    pub name: String,
-    /// Who can read and join.
-    pub mode: Mode,
-    /// How we stand.
-    pub status: Status,
-}
-
-/// How we stand in a group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Status {
-    /// We have a link, and no member was reached yet.
-    Pending,
-    /// A member was reached, and an admin must approve us.
-    Waiting,
-    /// We are a member.
-    Active,
-    /// We have left.
-    Left,
-    /// We were removed.
-    Removed,
-}
-
-impl Status {
-    /// In a word.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Status::Pending => "pending",
-            Status::Waiting => "waiting",
-            Status::Active => "active",
-            Status::Left => "left",
-            Status::Removed => "removed",
-        }
-    }
-}
-
-/// A group, as it stands.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Info {
-    /// Which, its name here, its mode, and how we stand.
-    pub brief: Brief,
-    /// The name that its owner or an admin gave it.
-    pub title: String,
-    /// The owner, for ever.
-    pub owner: PublicKey,
-    /// Our own key.
-    pub me: PublicKey,
-    /// When it was made, in seconds since 1970.
-    pub created: u64,
-    /// What newcomers can read: `none`, `all`, or how many messages.
-    pub history: String,
-    /// The members, the owner and ourselves among them.
-    pub members: Vec<MemberInfo>,
-    /// The invites that still let somebody in.
-    pub invites: Vec<InviteInfo>,
-    /// Who asks to be approved.
-    pub joins: Vec<JoinInfo>,
-    /// What is missing, and known to exist.
-    pub gaps: Vec<Gap>,
-    /// Authors who wrote two entries in one place.
-    pub forks: Vec<PublicKey>,
-    /// Acts on the roster that do nothing, and why.
-    pub void: Vec<String>,
-    /// How many entries of content are here.
-    pub entries: u64,
-    /// When we last had the same as another member, in milliseconds since 1970.
-    pub synced: Option<u64>,
-}
-
-/// A member, as it stands.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MemberInfo {
-    /// Who.
-    pub member: PublicKey,
-    /// What it may do.
-    pub role: Role,
-    /// Whether it is not heard.
-    pub muted: bool,
-    /// Where it can be dialed.
-    pub addresses: Vec<String>,
-    /// Whether there is a connection with it now.
-    pub connected: bool,
-    /// When there was one last, in milliseconds since 1970.
-    pub seen: Option<u64>,
-    /// Why it could not be reached when it was dialed last.
-    pub failure: Option<String>,
-}
-
-/// An invite, as it stands.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct InviteInfo {
-    /// The public half of its capability.
-    pub capability: PublicKey,
-    /// Who made it.
-    pub by: PublicKey,
-    /// Until when it counts, in seconds since 1970.
-    pub expires: u64,
-    /// How many may still come by it.
-    pub left: u32,
-    /// Whether an admin must approve each.
-    pub approve: bool,
-}
-
-/// Somebody who asks to be approved.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct JoinInfo {
-    /// Who.
-    pub member: PublicKey,
-    /// By which invite.
-    pub capability: PublicKey,
-    /// Since when, in milliseconds since 1970.
-    pub since: u64,
-}
-
-/// What an invite allows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Terms {
-    /// How long it counts, in seconds.
-    pub expires: u64,
-    /// How many may come by it.
-    pub uses: u32,
-    /// Whether an admin must approve each.
-    pub approve: bool,
-}
-
-/// An act on the roster.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Deed {
-    /// An invite counts no more.
-    Revoke(PublicKey),
-    /// A member becomes an admin.
-    Promote(PublicKey),
-    /// An admin becomes a member.
-    Demote(PublicKey),
-    /// A member is heard no more.
-    Mute(PublicKey),
-    /// A member is heard again.
-    Unmute(PublicKey),
-    /// A member is one no more.
-    Remove(PublicKey),
-    /// Who asks may come.
-    Approve(PublicKey),
-    /// Another name, for everybody.
-    Rename(String),
-}
-
-/// What became of the wish to join.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Joined {
-    /// We are a member.
-    Active,
-    /// Not yet, in a member's words.
-    Waiting(String),
-    /// No member could be reached, and why; it is tried again.
-    Unreachable(String),
-}
-
-/// What became of an entry.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Delivery {
-    /// Another member holds it.
-    Held {
-        /// The first who said so.
-        by: PublicKey,
-        /// How long that took.
-        after: Duration,
-    },
-    /// It left, and nobody has said in time that he holds it.
-    Sent,
-    /// No member could be reached, and why. It is kept, and sent later.
-    Nobody(String),
-    /// There is no other member.
-    Alone,
-}
-
-/// What happens while an engine runs.
-#[derive(Clone, Debug)]
-pub enum Event {
-    /// A message was stored: one of ours, too.
-    Message {
-        /// Where.
-        group: GroupId,
-        /// What.
-        message: Arc<Message>,
-    },
-    /// The roster or our standing changed, in words with keys in short form.
-    Roster {
-        /// Of which group.
-        group: GroupId,
-        /// What changed.
-        text: String,
-    },
-    /// Something that the user should know, as a line without a line end.
-    Notice(String),
-}
-
 /// All groups of a state directory. Cheap to clone.
 #[derive(Clone)]
 pub struct House(Arc<Inner>);
@@ -308,7 +65,20 @@ pub struct House(Arc<Inner>);
 struct Inner {
     store: Store,
     me: Arc<KeyPair>,
+    options: Options,
+    home: Groups,
+    groups: Mutex<BTreeMap<GroupId, Arc<Group>>>,
     events: broadcast::Sender<Event>,
+    tasks: Mutex<JoinSet<()>>,
+    ids: AtomicU64,
+    is_serving: AtomicBool,
+    stopping: watch::Sender<bool>,
+    /// Where we can be dialed.
+    listening: Mutex<Vec<HostPort>>,
+    /// What was said of whom, and when.
+    said: Mutex<HashMap<(PublicKey, String), Instant>>,
+    /// Groups that could not be read, and why.
+    faults: Mutex<Vec<String>>,
 }
 
 impl fmt::Debug for House {
@@ -317,18 +87,40 @@ impl fmt::Debug for House {
     }
 }
 
-fn not_there<T>() -> Result<T> {
-    Err(Error::state("not there yet"))
-}
-
 impl House {
     /// The groups of `store` for the key `me`. It has no connection yet. It is used inside a tokio runtime; unless
     /// it only reads, by whoever holds the lock.
     ///
     /// # Errors
     /// State that cannot be read.
-    pub fn open(store: Store, me: Arc<KeyPair>, _options: Options) -> Result<Self> {
-        Ok(House(Arc::new(Inner { store, me, events: broadcast::Sender::new(MOST_BEHIND) })))
+    pub fn open(store: Store, me: Arc<KeyPair>, options: Options) -> Result<Self> {
+        let home = Groups::open(&store, &me);
+        let mut groups = BTreeMap::new();
+        let mut failed = Vec::new();
+        for kept in home.list()? {
+            let id = kept.id();
+            match Group::open(kept, &me, options.reads_only) {
+                Ok(group) => drop(groups.insert(id, Arc::new(group))),
+                // One that is damaged must not keep the others from being held.
+                Err(error) => failed.push(format!("{}: {error}", short_id(&id))),
+            }
+        }
+        let house = House(Arc::new(Inner {
+            store,
+            me,
+            options,
+            home,
+            groups: Mutex::new(groups),
+            events: broadcast::Sender::new(MOST_BEHIND),
+            tasks: Mutex::default(),
+            ids: AtomicU64::new(0),
+            is_serving: AtomicBool::new(false),
+            stopping: watch::Sender::new(false),
+            listening: Mutex::default(),
+            said: Mutex::default(),
+            faults: Mutex::new(failed),
+        }));
+        Ok(house)
     }
 
     /// The state directory.
@@ -343,143 +135,127 @@ impl House {
         &self.0.me
     }
 
-    /// All groups that are here, those that were left among them, by name.
-    ///
-    /// # Errors
-    /// State that cannot be read.
-    pub async fn groups(&self) -> Result<Vec<Brief>> {
-        Ok(Vec::new())
-    }
-
-    /// How a group stands.
-    ///
-    /// # Errors
-    /// State that cannot be read.
-    pub async fn info(&self, _group: GroupId) -> Result<Info> {
-        not_there()
-    }
-
-    /// Makes a group, of which we are the owner.
-    ///
-    /// # Errors
-    /// A name that cannot be one; state that cannot be written.
-    pub async fn create(&self, _name: String, _mode: Mode, _history: History) -> Result<GroupId> {
-        not_there()
-    }
-
-    /// Makes an invite; and the entry that says so to the others.
-    ///
-    /// # Errors
-    /// We may not ([`crate::error::Kind::Refused`]).
-    pub async fn invite(&self, _group: GroupId, _terms: Terms) -> Result<(Link, EntryId)> {
-        not_there()
-    }
-
-    /// Keeps the group of a link, under `name` or its own, and asks its members for `patience` to be let in.
-    ///
-    /// # Errors
-    /// They refuse us ([`crate::error::Kind::Refused`]); nobody proves its key ([`crate::error::Kind::Unproven`]).
-    pub async fn join(&self, _link: Link, _name: Option<String>, _patience: Duration) -> Result<(GroupId, Joined)> {
-        not_there()
-    }
-
-    /// Says `text`. It is on disk when this returns, and on its way if there are connections.
-    ///
-    /// # Errors
-    /// We may not: removed, muted, not a member yet ([`crate::error::Kind::Refused`]).
-    pub async fn say(&self, _group: GroupId, _text: String, _reply_to: Option<EntryId>) -> Result<EntryId> {
-        not_there()
-    }
-
-    /// What becomes of an entry of ours within `patience`; members are dialed as need be. Without patience it is waited, for a
-    /// while, until it has left.
-    ///
-    /// # Errors
-    /// There is no such entry.
-    pub async fn delivered(&self, _group: GroupId, _id: EntryId, _patience: Duration) -> Result<Delivery> {
-        not_there()
-    }
-
-    /// Acts on the roster; the entry can be followed as a message can.
-    ///
-    /// # Errors
-    /// We may not ([`crate::error::Kind::Refused`]); there is no such member, wish or invite ([`crate::error::Kind::No`]).
-    pub async fn act(&self, _group: GroupId, _deed: Deed) -> Result<EntryId> {
-        not_there()
-    }
-
-    /// Leaves; the entry that says so to the others, if we were a member. What was said stays here.
-    ///
-    /// # Errors
-    /// The owner cannot leave ([`crate::error::Kind::Refused`]).
-    pub async fn leave(&self, _group: GroupId) -> Result<Option<EntryId>> {
-        not_there()
-    }
-
-    /// Meets members for at most `patience`, until we have what one of them has.
-    ///
-    /// # Errors
-    /// Nobody can be reached.
-    pub async fn visit(&self, _group: GroupId, _patience: Duration) -> Result<()> {
-        not_there()
-    }
-
-    /// The last `most` messages, oldest first. Waits for the disk.
-    ///
-    /// # Errors
-    /// State that cannot be read.
-    pub fn last(&self, _group: GroupId, _most: usize) -> Result<Vec<Message>> {
-        not_there()
-    }
-
-    /// Where a reader stands who begins at `begin`. Waits for the disk.
-    ///
-    /// # Errors
-    /// State that cannot be read.
-    pub fn position(&self, _group: GroupId, _begin: Begin) -> Result<Position> {
-        not_there()
-    }
-
-    /// The next messages behind `position`, which is moved behind them: at most `most`, in order; none if there are no more.
-    /// Waits for the disk.
-    ///
-    /// # Errors
-    /// State that cannot be read.
-    pub fn after(&self, _group: GroupId, _position: &mut Position, _most: usize) -> Result<Vec<Message>> {
-        not_there()
-    }
-
-    /// Where the cursor `name` stands; `None` if it is new. Waits for the disk.
-    ///
-    /// # Errors
-    /// A name that cannot be one; state that cannot be read.
-    pub fn cursor(&self, _group: GroupId, _name: &str) -> Result<Option<Position>> {
-        not_there()
-    }
-
-    /// Moves the cursor `name`. Waits for the disk.
-    ///
-    /// # Errors
-    /// As [`House::cursor`]; too many names.
-    pub fn set_cursor(&self, _group: GroupId, _name: &str, _position: &Position) -> Result<()> {
-        not_there()
-    }
-
     /// What happens from now on. A subscriber that is too slow is told how many it has missed; messages are on disk.
     #[must_use]
     pub fn events(&self) -> broadcast::Receiver<Event> {
         self.0.events.subscribe()
     }
 
-    /// Holds all groups until `stop`: accepts connections if there is a listener, and makes some.
-    ///
-    /// # Errors
-    /// The listener fails.
-    pub async fn serve(&self, _listener: Option<Listener>, stop: impl Future<Output = ()> + Send) -> Result<()> {
-        stop.await;
-        Ok(())
+    /// What was found on the disk and the user should know, as lines without line ends. Nothing is said twice.
+    #[must_use]
+    pub fn notices(&self) -> Vec<String> {
+        let mut notices = std::mem::take(&mut *lock(&self.0.faults));
+        notices.extend(self.0.home.notices());
+        notices
     }
 
     /// Ends all connections in good order.
-    pub async fn end(&self) {}
+    pub async fn end(&self) {
+        self.0.stopping.send_replace(true);
+        loop {
+            let mut tasks = std::mem::take(&mut *lock(&self.0.tasks));
+            if tasks.is_empty() {
+                break;
+            }
+            while tasks.join_next().await.is_some() {}
+        }
+    }
+
+    fn allows_self(&self) -> bool {
+        self.0.options.allow_self
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let mut tasks = lock(&self.0.tasks);
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn(task);
+    }
+
+    fn next_id(&self) -> u64 {
+        self.0.ids.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// A group that is here and in order.
+    fn loaded(&self, id: &GroupId) -> Option<Arc<Group>> {
+        lock(&self.0.groups).get(id).cloned()
+    }
+
+    /// The same for a call that names it.
+    fn group(&self, id: &GroupId) -> Result<Arc<Group>> {
+        self.loaded(id).ok_or_else(|| {
+            crate::error::Error::state(format!("the group {} cannot be read", short_id(id)))
+                .hint("what is wrong with its files was said when this program began; see keywire-files(5)")
+        })
+    }
+
+    fn all(&self) -> Vec<Arc<Group>> {
+        lock(&self.0.groups).values().cloned().collect()
+    }
+
+    /// Puts a new group on the disk and among the others.
+    fn keep(&self, facts: Facts, keys: &[EpochKey]) -> Result<Arc<Group>> {
+        let kept = self.0.home.create(facts, keys)?;
+        let id = kept.id();
+        let group = Arc::new(Group::open(kept, &self.0.me, false)?);
+        lock(&self.0.groups).insert(id, group.clone());
+        Ok(group)
+    }
+
+    fn tell(&self, event: Event) {
+        // Nobody may be listening.
+        let _ = self.0.events.send(event);
+    }
+
+    /// Says to the user why something of `author` was not taken; not again and again.
+    fn notice(&self, group: &Group, author: PublicKey, why: &str) {
+        let mut said = lock(&self.0.said);
+        let now = Instant::now();
+        said.retain(|_, at| now.duration_since(*at) < SAY_AGAIN);
+        if said.len() < MOST_SAID && said.insert((author, why.to_owned()), now).is_none() {
+            self.tell(Event::Notice(format!("{}: {}", short_id(&group.id), refusal(&author, why))));
+        }
+    }
+
+    /// Ends when the engine does.
+    fn stopped(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut stopping = self.0.stopping.subscribe();
+        async move {
+            // Without a sender there is nothing left to stop.
+            let _ = stopping.wait_for(|stopping| *stopping).await;
+        }
+    }
+}
+
+/// An address in the address book, where groups are concerned: with the port of a host's shell it stands for that host.
+#[must_use]
+pub fn of_group(at: HostPort) -> HostPort {
+    match GROUP.port.filter(|_| at.port().is_none() || at.port() == PTY.port) {
+        Some(port) => at.with_port(port),
+        None => at,
+    }
+}
+
+/// A group in a notice: the first digits of its id, which commands take for it.
+fn short_id(id: &GroupId) -> String {
+    id.to_string().get(..12).unwrap_or_default().to_owned()
+}
+
+/// Milliseconds since 1970.
+fn millis(at: SystemTime) -> u64 {
+    let since = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A fifth more or less, so that those who were cut off together do not all come back together.
+fn jittered(pause: Duration) -> Duration {
+    let mut random = [0; 2];
+    // Without random numbers it is the same for all, and no worse.
+    let _ = getrandom::fill(&mut random);
+    let part = f64::from(u16::from_be_bytes(random)) / f64::from(u16::MAX);
+    pause.mul_f64(0.8 + 0.4 * part)
+}
+
+/// An entry in a notice.
+fn short_entry(id: &crate::proto::group::EntryId) -> String {
+    id.to_string().get(..12).unwrap_or_default().to_owned()
 }

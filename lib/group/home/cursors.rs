@@ -51,6 +51,11 @@ impl Cursor {
         self.0.get(&(log.author, log.inc)).copied().unwrap_or(0)
     }
 
+    /// All places.
+    pub fn places(&self) -> impl Iterator<Item = ((PublicKey, Inc), u64)> {
+        self.0.iter().map(|(log, seq)| (*log, *seq))
+    }
+
     /// Moves it to the place `seq` in `log`.
     pub fn set(&mut self, log: &LogId, seq: u64) {
         self.0.insert((log.author, log.inc), seq);

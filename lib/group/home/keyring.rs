@@ -69,7 +69,7 @@ impl Group {
         self.dir.update(KEYS, |keyring: &mut Option<Keyring>| {
             let rows = &mut keyring.get_or_insert_default().keys;
             for key in keys {
-                let id = key.id(&self.id);
+                let id = key.id();
                 if rows.iter().all(|row| row.id != id) {
                     let sealed = self.storage.seal(&self.context(&id), key.0.as_slice())?;
                     rows.push(Row { id, sealed });

@@ -9,6 +9,7 @@ mod facts;
 mod forget;
 mod joins;
 mod keyring;
+mod known;
 mod logs;
 mod own;
 #[cfg(test)]
@@ -19,6 +20,7 @@ pub use disk::DiskShelf;
 pub use facts::{Facts, Status, Wish};
 pub use forget::forgotten_before;
 pub use joins::{Join, MAX_JOINS};
+pub use known::Known;
 
 use super::keys::EpochKey;
 use crate::error::{Error, Result};

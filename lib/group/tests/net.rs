@@ -6,7 +6,7 @@ use crate::group::session::{Came, Session};
 use crate::group::shelf::MemoryShelf;
 use crate::key::{KeyPair, PublicKey, SecretKey};
 use crate::proto::group::roster::{Cut, Op, Place, Role, Wraps};
-use crate::proto::group::{Class, Entry, EntryId, Genesis, History, Inc, Kind, KeyId, LogId, Message, Mode};
+use crate::proto::group::{Class, Entry, EntryId, Genesis, History, Inc, KeyId, Kind, LogId, Message, Mode};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Milliseconds since 1970 at which every run begins.
@@ -74,7 +74,8 @@ impl Node {
             return Err(crate::error::Error::refused("a key is missing"));
         }
         let log = self.log(Class::Content);
-        let entry = self.replica.write(&self.me, log, Kind::Message, text.as_bytes(), EntryId::default(), &keys, now)?;
+        let entry =
+            self.replica.write(&self.me, log, Kind::Message, text.as_bytes(), EntryId::default(), &keys, now)?;
         Ok(entry)
     }
 
@@ -119,7 +120,9 @@ impl Node {
     /// What an admin does by itself: a new key where there are several, and keys for those who lack them.
     pub(super) fn tend(&mut self, now: u64) {
         let roster = self.replica.roster();
-        if roster.role(&self.key()).is_none_or(|role| role < Role::Admin) || self.replica.genesis().mode != Mode::Private {
+        if roster.role(&self.key()).is_none_or(|role| role < Role::Admin)
+            || self.replica.genesis().mode != Mode::Private
+        {
             return;
         }
         if roster.keys().len() > 1 || !roster.lacking().is_empty() {
@@ -163,10 +166,12 @@ impl Node {
                 let body = entry.body.as_deref().unwrap();
                 let text = match entry.header.key.is_zero() {
                     true => Some(body.to_vec()),
-                    false => match crate::group::keys::open_body(|key| self.keys.get(key).cloned(), &entry.header, body) {
-                        crate::group::keys::Opened::Text(text) => Some(text),
-                        _ => None,
-                    },
+                    false => {
+                        match crate::group::keys::open_body(|key| self.keys.get(key).cloned(), &entry.header, body) {
+                            crate::group::keys::Opened::Text(text) => Some(text),
+                            _ => None,
+                        }
+                    }
                 };
                 let text = text.map(|text| String::from_utf8(text).unwrap());
                 shown.push(((entry.header.clock, entry.header.log.author, entry.header.seq), entry.id, text));

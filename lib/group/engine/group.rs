@@ -1,0 +1,296 @@
+//! One group in memory: the copy that is kept, the keys that open it, and who is connected.
+
+use super::report::Event;
+use super::{House, Status};
+use crate::addr::HostPort;
+use crate::error::{Error, Result};
+use crate::group::home::{DiskShelf, Facts, Group as Kept, Known};
+use crate::group::keys::{EpochKey, Opened, open_body, unwrap};
+use crate::group::replica::Replica;
+use crate::key::{KeyPair, PublicKey};
+use crate::proto::group::roster::{Op, Role, Wraps};
+use crate::proto::group::{Addresses, Class, Entry, Genesis, GroupId, Header, KeyId, Kind, LogId, Mode};
+use crate::threads::lock;
+use crate::trust::MAX_ADDRESSES;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, MutexGuard};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// One group.
+pub(super) struct Group {
+    pub(super) id: GroupId,
+    pub(super) genesis: Genesis,
+    state: Mutex<Loaded>,
+    /// Counts what changes: entries, connections, what others hold.
+    changed: watch::Sender<u64>,
+    pub(super) links: Mutex<Links>,
+}
+
+/// What is kept of a group, while it is worked on.
+pub(super) struct Loaded {
+    pub(super) replica: Replica<DiskShelf>,
+    pub(super) kept: Kept,
+    /// What `kept` says, as nobody else changes it.
+    pub(super) facts: Facts,
+    /// What members have said of themselves.
+    pub(super) known: Known,
+    pub(super) keys: BTreeMap<KeyId, EpochKey>,
+}
+
+/// Who is connected, and what came of trying.
+#[derive(Default)]
+pub(super) struct Links {
+    pub(super) sessions: HashMap<u64, Link>,
+    pub(super) reach: HashMap<PublicKey, Reach>,
+    /// How far a member has said that it holds our logs: the furthest.
+    pub(super) held: HashMap<LogId, (u64, PublicKey)>,
+    /// When we last had the same as another member, in milliseconds since 1970.
+    pub(super) synced: Option<u64>,
+    /// Wishes to join that were passed on.
+    pub(super) wishes: BTreeMap<PublicKey, (PublicKey, crate::sign::Signature)>,
+}
+
+/// A connection with a member.
+pub(super) struct Link {
+    pub(super) peer: PublicKey,
+    /// Whether the member has said what it has.
+    pub(super) is_met: bool,
+    /// Whether it has something that we lack.
+    pub(super) is_behind: bool,
+    /// Whether both have the same.
+    pub(super) is_level: bool,
+    /// Words of another part of the house for it.
+    pub(super) words: tokio::sync::mpsc::UnboundedSender<crate::proto::group::Message>,
+}
+
+/// What came of dialing a member.
+#[derive(Default)]
+pub(super) struct Reach {
+    pub(super) seen: Option<u64>,
+    pub(super) failure: Option<String>,
+    pub(super) failures: u32,
+    /// Not before then is it dialed again.
+    pub(super) rests_until: Option<Instant>,
+    pub(super) is_refused: bool,
+    pub(super) is_dialed: bool,
+}
+
+impl Group {
+    /// The group as it is kept.
+    ///
+    /// # Errors
+    /// State that cannot be read.
+    pub(super) fn open(kept: Kept, me: &KeyPair, reads_only: bool) -> Result<Self> {
+        let facts = kept.facts()?;
+        let genesis = facts.genesis.clone();
+        let (known, keys) = (kept.known()?, kept.keys()?);
+        let replica = Replica::open(genesis.clone(), DiskShelf::open(&kept)?)?;
+        let mut loaded = Loaded { replica, kept, facts, known, keys };
+        // What a process that died had stored and not looked at.
+        let given: Vec<Wraps> =
+            loaded.replica.acts().iter().flat_map(|act| wraps(&act.act.op, act.act.key.as_ref())).cloned().collect();
+        if !reads_only {
+            loaded.gather(me, &given)?;
+        }
+        Ok(Group {
+            id: genesis.id(),
+            genesis,
+            state: Mutex::new(loaded),
+            changed: watch::Sender::new(0),
+            links: Mutex::default(),
+        })
+    }
+
+    /// What is kept, for work that waits for the disk.
+    pub(super) fn state(&self) -> MutexGuard<'_, Loaded> {
+        lock(&self.state)
+    }
+
+    pub(super) fn links(&self) -> MutexGuard<'_, Links> {
+        lock(&self.links)
+    }
+
+    /// Says that something has changed.
+    pub(super) fn change(&self) {
+        self.changed.send_modify(|count| *count += 1);
+    }
+
+    pub(super) fn changes(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    /// Whether a member other than `peer` is bringing us what we lack.
+    pub(super) fn is_behind(&self) -> bool {
+        self.links().sessions.values().any(|link| link.is_behind)
+    }
+}
+
+/// The keys that an act brings.
+fn wraps<'a>(op: &'a Op, key: Option<&'a Wraps>) -> Vec<&'a Wraps> {
+    let given = match op {
+        Op::Add { given, .. } => given.as_ref(),
+        Op::Give { given } => Some(given),
+        _ => None,
+    };
+    given.into_iter().chain(key).collect()
+}
+
+impl Loaded {
+    /// Keeps the keys among `given` that are for us.
+    fn gather(&mut self, me: &KeyPair, given: &[Wraps]) -> Result<()> {
+        let group = self.replica.group();
+        let mut new = Vec::new();
+        for wraps in given {
+            for wrap in
+                wraps.boxes.iter().filter(|wrap| wrap.member == me.public() && !self.keys.contains_key(&wrap.key))
+            {
+                if let Some(key) = unwrap(&group, me, &wraps.ephemeral, wrap) {
+                    new.push(key);
+                }
+            }
+        }
+        if !new.is_empty() {
+            self.kept.add_keys(&new)?;
+            self.keys.extend(new.into_iter().map(|key| (key.id(), key)));
+        }
+        Ok(())
+    }
+
+    /// Sees what new entries bring beside themselves: keys, addresses, who has left, and our own standing.
+    pub(super) fn absorb(&mut self, house: &House, entries: &[Entry]) -> Result<()> {
+        let me = house.me().clone();
+        let mut given = Vec::new();
+        for entry in entries.iter().filter(|entry| entry.header.kind == Kind::Act) {
+            let act = entry.body.as_deref().map(crate::proto::group::roster::Act::decode).transpose()?;
+            given.extend(act.iter().flat_map(|act| wraps(&act.op, act.key.as_ref())).cloned());
+        }
+        self.gather(&me, &given)?;
+        for entry in entries.iter().filter(|entry| entry.header.log.class == Class::Content) {
+            let author = entry.header.log.author;
+            match entry.header.kind {
+                Kind::Addresses => {
+                    if let Opened::Text(text) = self.open(entry)
+                        && let Ok(said) = crate::json::parse::<Addresses>(&text, 1 << 14)
+                    {
+                        let addresses: Vec<HostPort> =
+                            said.addresses.iter().take(MAX_ADDRESSES).filter_map(|at| at.parse().ok()).collect();
+                        if self.known.addresses.get(&author) != Some(&addresses) {
+                            self.known.addresses.insert(author, addresses);
+                            self.kept.keep_known(&self.known)?;
+                        }
+                    }
+                }
+                Kind::Leave => {
+                    if self.known.left.insert(author) {
+                        self.kept.keep_known(&self.known)?;
+                    }
+                }
+                Kind::Message => house.tell(Event::Message { group: self.replica.group() }),
+                Kind::Act => {}
+            }
+        }
+        if !given.is_empty() || entries.iter().any(|entry| entry.header.kind == Kind::Act) {
+            self.see_standing(house)?;
+        }
+        Ok(())
+    }
+
+    /// Sees whether we are a member.
+    fn see_standing(&mut self, house: &House) -> Result<()> {
+        let me = house.me().public();
+        let roster = self.replica.roster();
+        let status = match (self.facts.status, roster.role(&me).is_some()) {
+            (Status::Pending | Status::Waiting | Status::Removed, true) => Status::Active,
+            (Status::Active | Status::Pending | Status::Waiting, false) if roster.is_removed(&me) => Status::Removed,
+            _ => return Ok(()),
+        };
+        self.set_status(house, status)
+    }
+
+    pub(super) fn set_status(&mut self, house: &House, status: Status) -> Result<()> {
+        if self.facts.status == status {
+            return Ok(());
+        }
+        self.change_facts(|facts| facts.status = status)?;
+        let text = match status {
+            Status::Active => "you are a member now",
+            Status::Removed => "you were removed",
+            Status::Left => "you have left",
+            Status::Waiting => "an admin must approve you",
+            Status::Pending => "no member was reached yet",
+        };
+        house.tell(Event::Roster { group: self.replica.group(), text: text.to_owned() });
+        Ok(())
+    }
+
+    /// Changes what is known of the group, on disk and here.
+    pub(super) fn change_facts(&mut self, change: impl FnOnce(&mut Facts)) -> Result<()> {
+        self.facts = self.kept.update(|facts| {
+            change(facts);
+            Ok(facts.clone())
+        })?;
+        Ok(())
+    }
+
+    /// What an entry says.
+    pub(super) fn open(&self, entry: &Entry) -> Opened {
+        match &entry.body {
+            None => Opened::Broken,
+            Some(body) if entry.header.key.is_zero() => Opened::Text(body.clone()),
+            Some(body) => open_body(|key| self.keys.get(key).cloned(), &entry.header, body),
+        }
+    }
+
+    /// The keys under which is sealed what is written now; none in a public group.
+    ///
+    /// # Errors
+    /// A key has not come yet.
+    pub(super) fn present_keys(&self) -> Result<Vec<EpochKey>> {
+        let wanted = self.replica.roster().keys();
+        let keys: Vec<EpochKey> = wanted.iter().filter_map(|key| self.keys.get(key).cloned()).collect();
+        if keys.len() < wanted.len() || (keys.is_empty() && self.replica.genesis().mode != Mode::Public) {
+            return Err(Error::refused("the group's key has not come yet")
+                .hint("an admin gives it when one is reached; 'kw-group info' says who can be"));
+        }
+        Ok(keys)
+    }
+
+    /// What we may do.
+    ///
+    /// # Errors
+    /// We are no member.
+    pub(super) fn role(&self, me: &PublicKey) -> Result<Role> {
+        let not = |why: &str| Err(Error::refused(why));
+        match (self.facts.status, self.replica.roster().role(me)) {
+            (Status::Left, _) => not("you have left this group"),
+            (Status::Removed, _) => not("you were removed from this group"),
+            (Status::Pending, _) => not("no member of this group was reached yet, so you are none"),
+            (Status::Waiting, None) => not("an admin must approve you first"),
+            (_, Some(role)) => Ok(role),
+            (Status::Active, None) => not("you are no member of this group"),
+        }
+    }
+
+    /// Our own log of a class.
+    pub(super) fn own_log(&mut self, class: Class) -> Result<LogId> {
+        let log = self.kept.own_log(class)?;
+        if self.replica.is_forked(&log) {
+            self.kept.retire_log(class)?;
+            return self.kept.own_log(class);
+        }
+        Ok(log)
+    }
+
+    /// Whether an entry is shown.
+    pub(super) fn is_shown(&self, header: &Header) -> bool {
+        let first = self.replica.first_of(&header.log).unwrap_or(header.roster);
+        header.seq <= self.replica.end(&header.log)
+            && matches!(self.replica.roster().verdict(header, &first), crate::group::roster::Verdict::Counts)
+    }
+}
+
+/// Words for the user about refused entries.
+pub(super) fn refusal(author: &PublicKey, why: &str) -> String {
+    format!("from {}: {why}; it was not taken", author.short())
+}

@@ -1,0 +1,212 @@
+//! Whom to dial: the owner and some others, until enough are connected; who cannot be reached is tried again, more and more seldom.
+
+use super::group::{Group, Links};
+use super::join::ask_to_join;
+use super::session::{halves, may_dismiss, run};
+use super::{House, Status, of_group};
+use crate::addr::{HostPort, PeerAddr};
+use crate::conn::{Connection, DialOptions, dial};
+use crate::error::{Error, Kind, Result};
+use crate::json;
+use crate::kdf;
+use crate::key::PublicKey;
+use crate::proto::group::{GROUP, Request};
+use crate::threads::on_disk;
+use crate::trust::Peers;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How long a member is left alone after the first dial that failed; twice as long after each one more.
+const FIRST_REST: Duration = Duration::from_millis(500);
+
+/// The longest that it is.
+const LONGEST_REST: Duration = Duration::from_secs(120);
+
+/// How many members, beside the owner, are dialed at least, if there are so many.
+const LEAST: usize = 3;
+
+impl House {
+    /// Dials members of `group` until enough are connected. It does not wait for them.
+    pub(super) fn reach_out(&self, group: &Arc<Group>) {
+        let (house, group) = (self.clone(), group.clone());
+        self.spawn(async move {
+            if let Err(error) = house.reach(&group).await {
+                house.tell(super::report::Event::Notice(format!("{}: {error}", super::short_id(&group.id))));
+            }
+        });
+    }
+
+    async fn reach(&self, group: &Arc<Group>) -> Result<()> {
+        let (house, at) = (self.clone(), group.clone());
+        let (mut known, owner, status, count) = on_disk(move || {
+            let state = at.state();
+            let me = house.me().public();
+            let is_active = state.facts.status == Status::Active;
+            let roster = state.replica.roster();
+            let mut known: BTreeMap<PublicKey, Vec<HostPort>> = BTreeMap::new();
+            let book = Peers::load(house.store())?;
+            let listed = |key: &PublicKey| book.with_key(key).map(|peer| peer.addresses.clone()).unwrap_or_default();
+            for (key, addresses) in &state.known.addresses {
+                known.entry(*key).or_default().extend(addresses.iter().cloned());
+            }
+            for peer in &state.facts.peers {
+                known.entry(peer.key).or_default().push(peer.at.clone());
+            }
+            for key in roster.members().keys() {
+                known.entry(*key).or_default().extend(listed(key).into_iter().map(of_group));
+            }
+            known.retain(|key, addresses| {
+                *key != me && !addresses.is_empty() && (!is_active || roster.role(key).is_some())
+            });
+            Ok((known, state.replica.genesis().owner, state.facts.status, roster.members().len()))
+        })
+        .await?;
+        if matches!(status, Status::Left | Status::Removed) {
+            return Ok(());
+        }
+        let enough = 1 + LEAST.max(usize::try_from(count.max(1).ilog2()).unwrap_or(0));
+        let mut order: Vec<PublicKey> = known.keys().copied().collect();
+        // The owner first; the others each in an order of its own, so that the links spread.
+        let me = self.me().public();
+        order.sort_by_key(|key| (*key != owner, kdf::hash_32(&[me.as_bytes(), key.as_bytes(), &group.id.0])));
+        let mut links = group.links();
+        let now = Instant::now();
+        let mut there: Vec<PublicKey> = links.sessions.values().map(|link| link.peer).collect();
+        there.extend(links.reach.iter().filter(|(_, reach)| reach.is_dialed).map(|(key, _)| *key));
+        there.sort_unstable();
+        there.dedup();
+        let mut missing = enough.saturating_sub(there.len());
+        for key in order {
+            if missing == 0 && key != owner {
+                break;
+            }
+            let reach = links.reach.entry(key).or_default();
+            if there.contains(&key) || reach.rests_until.is_some_and(|until| until > now) {
+                continue;
+            }
+            reach.is_dialed = true;
+            missing = missing.saturating_sub(1);
+            let addresses = known.remove(&key).unwrap_or_default();
+            self.spawn(self.clone().visit_member(group.clone(), key, addresses));
+        }
+        Ok(())
+    }
+
+    /// Dials a member, and carries the conversation.
+    async fn visit_member(self, group: Arc<Group>, key: PublicKey, addresses: Vec<HostPort>) {
+        let began = Instant::now();
+        let ended = match self.dial_member(&group, key, &addresses).await {
+            Ok(connection) => {
+                if let Some(reach) = group.links().reach.get_mut(&key) {
+                    reach.is_dialed = false;
+                }
+                self.hold(&group, connection).await
+            }
+            Err(error) => Err(error),
+        };
+        let failed = ended
+            .err()
+            .or_else(|| Some(Error::network("it ended the connection")).filter(|_| began.elapsed() < FIRST_REST));
+        if failed.as_ref().is_some_and(|error| error.kind() == Kind::Refused) {
+            self.was_refused(&group, key).await;
+        }
+        let mut links = group.links();
+        let reach = links.reach.entry(key).or_default();
+        reach.is_dialed = false;
+        reach.failures = if failed.is_some() { reach.failures.saturating_add(1) } else { 0 };
+        let rest = FIRST_REST.saturating_mul(1 << reach.failures.min(10)).min(LONGEST_REST);
+        reach.rests_until = failed.is_some().then(|| Instant::now() + super::jittered(rest));
+        if let Some(error) = failed {
+            reach.is_refused = error.kind() == Kind::Refused;
+            reach.failure = Some(error.to_string());
+        } else {
+            (reach.is_refused, reach.failure) = (false, None);
+        }
+        drop(links);
+        group.change();
+    }
+
+    async fn dial_member(&self, group: &Group, key: PublicKey, addresses: &[HostPort]) -> Result<Connection> {
+        let request = json::line(&Request { group: group.id })?;
+        let options = DialOptions { allow_self: self.allows_self(), ..DialOptions::default() };
+        let mut failure = None;
+        let mut tried: Vec<&HostPort> = Vec::new();
+        for at in addresses {
+            if tried.contains(&at) {
+                continue;
+            }
+            tried.push(at);
+            let address = PeerAddr { key, at: at.clone() };
+            match dial(self.me(), &address, GROUP, request.as_bytes(), options).await {
+                Ok(connection) => return Ok(connection),
+                Err(error) => failure = Some(error),
+            }
+        }
+        Err(failure.unwrap_or_else(|| Error::network("no address is known for it")))
+    }
+
+    /// Carries a conversation that we have dialed.
+    async fn hold(&self, group: &Arc<Group>, connection: Connection) -> Result<()> {
+        let at = group.clone();
+        let me = self.me().public();
+        let asks = on_disk(move || {
+            let state = at.state();
+            Ok(state.replica.roster().role(&me).is_none() && state.facts.status != Status::Active)
+        })
+        .await?;
+        let (peer, sender, receiver) = halves(connection);
+        match asks {
+            true => ask_to_join(self, group, peer, sender, receiver).await,
+            false => run(self, group, peer, sender, receiver, Vec::new()).await,
+        }
+    }
+
+    /// A member says that we are none. The owner or an admin knows.
+    async fn was_refused(&self, group: &Arc<Group>, by: PublicKey) {
+        let (house, group) = (self.clone(), group.clone());
+        // What cannot be written now is seen again with the next refusal.
+        let _ = on_disk(move || {
+            let mut state = group.state();
+            let me = house.me().public();
+            let roster = state.replica.roster();
+            match may_dismiss(roster.role(&by)) && roster.role(&me).is_some() && state.facts.status == Status::Active {
+                true => state.set_status(&house, Status::Removed),
+                false => Ok(()),
+            }
+        })
+        .await;
+    }
+}
+
+impl Links {
+    /// Why those who were dialed could not be reached.
+    pub(super) fn failures(&self) -> String {
+        let words: Vec<String> = self
+            .reach
+            .iter()
+            .filter_map(|(key, reach)| Some(format!("{}: {}", key.short(), reach.failure.as_ref()?)))
+            .collect();
+        match words.is_empty() {
+            true => "no member's address is known".to_owned(),
+            false => words.join("; "),
+        }
+    }
+
+    /// The word of a member that does not let us in, if one has said so and none is connected.
+    pub(super) fn refusal(&self) -> Option<String> {
+        let refused = self.reach.values().find(|reach| reach.is_refused)?;
+        refused.failure.clone().filter(|_| self.sessions.is_empty())
+    }
+
+    /// What a member has said that has us wait.
+    pub(super) fn words(&self) -> Option<String> {
+        self.reach.values().find_map(|reach| reach.failure.clone())
+    }
+
+    /// Whether nobody is connected or being dialed.
+    pub(super) fn has_tried_all(&self) -> bool {
+        self.sessions.is_empty() && !self.reach.is_empty() && !self.reach.values().any(|reach| reach.is_dialed)
+    }
+}

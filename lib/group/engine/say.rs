@@ -1,0 +1,168 @@
+//! Saying something, and what becomes of it.
+
+use super::group::Group;
+use super::report::{Delivery, Event};
+use super::{House, Status, millis};
+use crate::addr::HostPort;
+use crate::chat::Config;
+use crate::conn::Listener;
+use crate::error::{Error, Result};
+use crate::json;
+use crate::key::PublicKey;
+use crate::proto::group::{Addresses, Class, EntryId, GROUP, GroupId, Kind, MAX_TEXT_LEN};
+use crate::threads::{lock, on_disk};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+use tokio::time::{Instant, timeout_at};
+
+/// How long it is waited for an entry to leave where nobody waits for an answer.
+const LEAVES_WITHIN: Duration = Duration::from_secs(5);
+
+/// How soon those are dialed anew who could not be reached.
+const DIAL_AGAIN: Duration = Duration::from_millis(250);
+
+impl House {
+    /// Says `text`. It is on disk when this returns, and on its way if there are connections.
+    ///
+    /// # Errors
+    /// We may not: removed, muted, not a member yet ([`crate::error::Kind::Refused`]).
+    pub async fn say(&self, group: GroupId, text: String, reply_to: Option<EntryId>) -> Result<EntryId> {
+        if text.len() > MAX_TEXT_LEN {
+            return Err(Error::usage(format!("the text has {} bytes; the most is {MAX_TEXT_LEN}", text.len())));
+        }
+        let group = self.group(&group)?;
+        let (house, at) = (self.clone(), group.clone());
+        let id =
+            on_disk(move || at.write(&house, Kind::Message, text.as_bytes(), reply_to.unwrap_or_default())).await?;
+        group.change();
+        Ok(id)
+    }
+
+    /// What becomes of an entry of ours within `patience`; members are dialed as need be. Without patience it is waited, for a
+    /// while, until it has left.
+    ///
+    /// # Errors
+    /// There is no such entry.
+    pub async fn delivered(&self, group: GroupId, id: EntryId, patience: Duration) -> Result<Delivery> {
+        let began = Instant::now();
+        let group = self.group(&group)?;
+        let (at, me) = (group.clone(), self.me().public());
+        let found = on_disk(move || {
+            let state = at.state();
+            let others = state.replica.roster().members().keys().filter(|key| **key != me).count();
+            Ok(state.replica.find_own(&me, &id)?.map(|place| (place, others)))
+        });
+        let ((log, seq), others) = found.await?.ok_or_else(|| Error::no("there is no such entry of ours"))?;
+        if others == 0 {
+            return Ok(Delivery::Alone);
+        }
+        let until = began + if patience.is_zero() { LEAVES_WITHIN } else { patience };
+        let mut changes = group.changes();
+        loop {
+            changes.mark_unchanged();
+            if let Some((_, by)) = group.links().held.get(&log).filter(|(held, _)| *held >= seq) {
+                return Ok(Delivery::Held { by: *by, after: began.elapsed() });
+            }
+            self.reach_out(&group);
+            let late = Instant::now() >= until;
+            let links = group.links();
+            let nobody = links.has_tried_all();
+            if late || nobody {
+                return Ok(match links.sessions.is_empty() {
+                    true => Delivery::Nobody(links.failures()),
+                    false => Delivery::Sent,
+                });
+            }
+            drop(links);
+            let soon = until.min(Instant::now() + DIAL_AGAIN);
+            // Late, or something has changed: it is looked at anew in either case.
+            let _ = timeout_at(soon, changes.changed()).await;
+        }
+    }
+
+    /// Meets members for at most `patience`, until we have what one of them has.
+    ///
+    /// # Errors
+    /// Nobody can be reached.
+    pub async fn visit(&self, group: GroupId, patience: Duration) -> Result<()> {
+        let group = self.group(&group)?;
+        let until = Instant::now() + patience;
+        let mut changes = group.changes();
+        loop {
+            changes.mark_unchanged();
+            self.reach_out(&group);
+            let links = group.links();
+            if links.sessions.values().any(|link| link.is_met && !link.is_behind) {
+                return Ok(());
+            }
+            if links.has_tried_all() || Instant::now() >= until {
+                return match links.sessions.is_empty() {
+                    true => Err(Error::network(format!("nobody can be reached: {}", links.failures()))),
+                    false => Ok(()),
+                };
+            }
+            drop(links);
+            let _ = timeout_at(until.min(Instant::now() + DIAL_AGAIN), changes.changed()).await;
+        }
+    }
+
+    /// Says in each group where we can be dialed, if that is new.
+    pub(super) async fn announce(&self, listener: &Listener) -> Result<()> {
+        let house = self.clone();
+        let at = listener.address()?.at;
+        on_disk(move || {
+            let port = at.port().or(GROUP.port).unwrap_or_default();
+            let config = Config::load(house.store())?;
+            let mut addresses: Vec<HostPort> = config.addresses.into_iter().map(|at| at.with_port(port)).collect();
+            // Where it listens at all addresses, none of them is known to be one that others can dial.
+            if addresses.is_empty() && !matches!(at.host(), "0.0.0.0" | "::") {
+                addresses.push(at);
+            }
+            lock(&house.0.listening).clone_from(&addresses);
+            for group in house.all() {
+                if let Err(error) = group.announce(&house, &addresses) {
+                    house.tell(Event::Notice(format!("{}: {error}", super::short_id(&group.id))));
+                }
+            }
+            Ok(())
+        })
+        .await
+    }
+}
+
+impl Group {
+    /// Writes content of ours.
+    pub(super) fn write(&self, house: &House, kind: Kind, text: &[u8], reply_to: EntryId) -> Result<EntryId> {
+        let mut state = self.state();
+        let me: PublicKey = house.me().public();
+        state.role(&me)?;
+        if kind == Kind::Message && state.replica.roster().members().get(&me).is_some_and(|member| member.muted) {
+            return Err(Error::refused("you are muted in this group: nobody would be shown it"));
+        }
+        let keys = if kind == Kind::Leave { Vec::new() } else { state.present_keys()? };
+        let log = state.own_log(Class::Content)?;
+        let now = millis(SystemTime::now());
+        let entry = state.replica.write(house.me(), log, kind, text, reply_to, &keys, now)?;
+        state.absorb(house, std::slice::from_ref(&entry))?;
+        Ok(entry.id)
+    }
+
+    /// Says where we can be dialed, if that is new.
+    pub(super) fn announce(self: &Arc<Self>, house: &House, addresses: &[HostPort]) -> Result<()> {
+        let state = self.state();
+        let is_known = state.facts.announced == addresses;
+        let is_member =
+            state.facts.status == Status::Active && state.replica.roster().role(&house.me().public()).is_some();
+        let may = state.present_keys().is_ok();
+        drop(state);
+        if is_known || !is_member || !may {
+            return Ok(());
+        }
+        let said = Addresses { addresses: addresses.iter().map(ToString::to_string).collect() };
+        self.write(house, Kind::Addresses, json::line(&said)?.as_bytes(), EntryId::default())?;
+        let announced = addresses.to_vec();
+        self.state().change_facts(|facts| facts.announced = announced)?;
+        self.change();
+        Ok(())
+    }
+}

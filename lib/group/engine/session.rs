@@ -1,0 +1,270 @@
+//! One connection with a member, about one group. The conversation itself is [`crate::group::session`]'s; here it meets the
+//! network, the disk and the clock.
+
+use super::group::{Group, Link, refusal};
+use super::report::Event;
+use super::{House, millis};
+use crate::conn::{Batch, Connection, Reason, Receiver, Sender};
+use crate::error::{Error, Kind, Result};
+use crate::group::session::{Came, Session};
+use crate::key::PublicKey;
+use crate::proto::group::roster::Role;
+use crate::proto::group::{Assembly, Class, LogId, Message};
+use crate::threads::on_disk;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+use tokio::sync::mpsc;
+
+/// Bytes that may wait to leave before more is read from the disk to be sent.
+const MOST_PENDING: usize = 1 << 20;
+
+/// How long the other side has to end its direction after we have ended ours.
+const END_WITHIN: Duration = Duration::from_secs(2);
+
+/// Takes a connection from the list when it is over, however that is.
+struct Place<'a> {
+    group: &'a Group,
+    id: u64,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.group.links().sessions.remove(&self.id);
+        self.group.change();
+    }
+}
+
+/// What one look at the disk has come to.
+struct Look {
+    session: Session,
+    /// Records that are to be sent.
+    out: Vec<(u8, Vec<u8>)>,
+    joins: Vec<(PublicKey, crate::sign::Signature, PublicKey)>,
+    has_changed: bool,
+    is_member: bool,
+}
+
+/// Carries a conversation until one side ends it. `early` is what the other has said already.
+pub(super) async fn run(
+    house: &House,
+    group: &Arc<Group>,
+    peer: PublicKey,
+    mut sender: Sender,
+    mut receiver: Receiver,
+    early: Vec<Message>,
+) -> Result<()> {
+    let (words, heard) = mpsc::unbounded_channel();
+    let place = Place { group, id: house.next_id() };
+    let link = Link { peer, is_met: false, is_behind: false, is_level: false, words };
+    let mut changes = group.changes();
+    let is_behind = group.is_behind();
+    group.links().sessions.insert(place.id, link);
+    let ended =
+        carry(house, group, &place, peer, (&mut sender, &mut receiver), heard, &mut changes, is_behind, early).await;
+    drop(place);
+    match ended {
+        Ok(()) => {
+            sender.close().await?;
+            receiver.drain(END_WITHIN).await;
+            Ok(())
+        }
+        Err(error) => {
+            let why = match error.kind() {
+                Kind::State => Some(Reason::Unavailable),
+                Kind::Refused => Some(Reason::Refused),
+                Kind::Network if error.to_string().starts_with("protocol error") => Some(Reason::BadRequest),
+                _ => None,
+            };
+            if let Some(why) = why {
+                // The error that led here is the one to report.
+                let _ = sender.fail(why, &error.to_string()).await;
+                receiver.drain(END_WITHIN).await;
+            }
+            Err(error)
+        }
+    }
+}
+
+#[expect(clippy::too_many_arguments)]
+async fn carry(
+    house: &House,
+    group: &Arc<Group>,
+    place: &Place<'_>,
+    peer: PublicKey,
+    (sender, receiver): (&mut Sender, &mut Receiver),
+    mut words: mpsc::UnboundedReceiver<Message>,
+    changes: &mut tokio::sync::watch::Receiver<u64>,
+    is_behind: bool,
+    early: Vec<Message>,
+) -> Result<()> {
+    let opened = group.clone();
+    let mut session = Some(on_disk(move || Ok(Session::new(&opened.state().replica, is_behind))).await?);
+    let (mut batch, mut assembly) = (Batch::default(), Assembly::default());
+    let mut incoming = early;
+    let mut stopped = std::pin::pin!(house.stopped());
+    loop {
+        let Some(now_session) = session.take() else { return Ok(()) };
+        let wake = now_session.wake_at();
+        let look = look(house, group, place.id, peer, now_session, std::mem::take(&mut incoming)).await?;
+        let is_more = !look.out.is_empty();
+        for (kind, body) in &look.out {
+            sender.push(*kind, &[body])?;
+        }
+        for (capability, signature, joiner) in look.joins {
+            house.ask(group, capability, signature, joiner, Some(peer)).await?;
+        }
+        if look.has_changed {
+            group.change();
+        }
+        if !look.is_member {
+            sender.flush().await?;
+            return Err(Error::refused("you are no member of this group"));
+        }
+        session = Some(look.session);
+        if is_more && sender.pending() < MOST_PENDING {
+            // There may be more to say, but what is sealed may go meanwhile.
+            tokio::select! {
+                biased;
+                there = receiver.recv_batch(&mut batch) => {
+                    if !there? {
+                        return Ok(());
+                    }
+                    for record in batch.records() {
+                        incoming.extend(assembly.take(&record)?);
+                    }
+                }
+                flushed = sender.flush() => flushed?,
+            }
+            continue;
+        }
+        let wake = session.as_ref().and_then(Session::wake_at).or(wake);
+        tokio::select! {
+            there = receiver.recv_batch(&mut batch) => {
+                if !there? {
+                    return Ok(());
+                }
+                for record in batch.records() {
+                    incoming.extend(assembly.take(&record)?);
+                }
+            }
+            driven = sender.drive() => driven?,
+            changed = changes.changed() => if changed.is_err() { return Ok(()) },
+            Some(word) = words.recv() => if let Some(session) = &mut session { session.say(word) },
+            () = until(wake) => {}
+            () = &mut stopped => return Ok(()),
+        }
+    }
+}
+
+/// Waits for a time in milliseconds since 1970; for ever for none.
+async fn until(at: Option<u64>) {
+    match at {
+        Some(at) => tokio::time::sleep(Duration::from_millis(at.saturating_sub(millis(SystemTime::now())) + 1)).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Hears what has come, and fetches what is to be said.
+async fn look(
+    house: &House,
+    group: &Arc<Group>,
+    id: u64,
+    peer: PublicKey,
+    mut session: Session,
+    incoming: Vec<Message>,
+) -> Result<Look> {
+    let (house, group) = (house.clone(), group.clone());
+    on_disk(move || {
+        let now = millis(SystemTime::now());
+        let me = house.me().public();
+        let mut state = group.state();
+        let (mut joins, mut has_changed) = (Vec::new(), false);
+        for message in incoming {
+            match session.hear(&mut state.replica, message, now)? {
+                Came::Entries(taken) => {
+                    has_changed |= !taken.stored.is_empty();
+                    for (author, why) in taken.refused {
+                        house.notice(&group, author, &why);
+                    }
+                    for fork in &taken.forks {
+                        house.notice_fork(&group, fork);
+                    }
+                    state.absorb(&house, &taken.stored)?;
+                }
+                Came::Fork(fork) => {
+                    has_changed = true;
+                    house.notice_fork(&group, &fork);
+                }
+                Came::Join { capability, signature, joiner } => joins.push((capability, signature, joiner)),
+                Came::Tips | Came::Nothing => {}
+            }
+        }
+        let mut out = Vec::new();
+        let mut length = 0;
+        while length < MOST_PENDING {
+            let Some(message) = session.next(&state.replica, now)? else { break };
+            let records = message.records();
+            length += records.iter().map(|(_, body)| body.len()).sum::<usize>();
+            out.extend(records);
+        }
+        let is_level = session.is_level(&state.replica);
+        let own: Vec<LogId> = state.replica.logs().map(|stored| stored.log).filter(|log| log.author == me).collect();
+        let roster = state.replica.roster();
+        // Whoever has just been asked to let us in is not in our roster yet.
+        let is_member = roster.role(&me).is_none() || roster.role(&peer).is_some();
+        let mut links = group.links();
+        for log in own {
+            let theirs = session.theirs(&log).min(state.replica.end(&log));
+            if theirs > links.held.get(&log).map_or(0, |(seq, _)| *seq) && peer != me {
+                links.held.insert(log, (theirs, peer));
+                has_changed = true;
+            }
+        }
+        if is_level {
+            links.synced = Some(now);
+        }
+        links.reach.entry(peer).or_default().seen = Some(now);
+        if let Some(link) = links.sessions.get_mut(&id) {
+            has_changed |=
+                (link.is_met, link.is_behind, link.is_level) != (session.is_met(), session.is_behind(), is_level);
+            (link.is_met, link.is_behind, link.is_level) = (session.is_met(), session.is_behind(), is_level);
+        }
+        drop(links);
+        drop(state);
+        Ok(Look { session, out, joins, has_changed, is_member })
+    })
+    .await
+}
+
+impl House {
+    /// Says to the user that an author has written two entries in one place.
+    fn notice_fork(&self, group: &Group, fork: &[crate::proto::group::Entry; 2]) {
+        let header = &fork[0].header;
+        let what = match header.log.class {
+            Class::Roster => "acts on the roster",
+            Class::Content => "entries",
+        };
+        let why = format!("two different {what} in place {} of one log: nothing from there on counts", header.seq);
+        let mut text = refusal(&header.log.author, &why);
+        if header.log.author == self.me().public() {
+            text = format!(
+                "our own log has two different {what} in place {}: it was written from a copy of this state as well; a new log \
+                 goes on, and what was said from there on must be said again",
+                header.seq
+            );
+        }
+        self.tell(Event::Notice(format!("{}: {text}", super::short_id(&group.id))));
+    }
+}
+
+/// Whether a key may end the session's hold on the group: the owner's or an admin's word counts.
+pub(super) fn may_dismiss(role: Option<Role>) -> bool {
+    matches!(role, Some(Role::Owner | Role::Admin))
+}
+
+/// Both halves of a connection, and whose it is.
+pub(super) fn halves(connection: Connection) -> (PublicKey, Sender, Receiver) {
+    let peer = connection.peer();
+    let (sender, receiver) = connection.split();
+    (peer, sender, receiver)
+}

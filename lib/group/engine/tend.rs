@@ -1,0 +1,172 @@
+//! What the owner and the admins do by themselves: keys for those who lack them, a new key when it is time, the removal of who
+//! has left, and the owner's checkpoints.
+
+use super::group::{Group, Loaded};
+use super::report::Event;
+use super::{House, millis, short_id};
+use crate::error::Result;
+use crate::group::keys::{EpochKey, wrap};
+use crate::group::shelf::Shelf;
+use crate::key::PublicKey;
+use crate::proto::group::roster::{Cut, Op, Place, Role, Standing, Wraps};
+use crate::proto::group::{Class, Entry, Mode};
+use crate::threads::on_disk;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+/// How old a key grows, in milliseconds.
+const KEY_AGE: u64 = 7 * 24 * 3600 * 1000;
+
+/// How many entries are sealed under one key.
+const KEY_ENTRIES: u64 = 10_000;
+
+/// How old a checkpoint grows before the owner makes another, in milliseconds.
+const CHECKPOINT_AGE: u64 = 24 * 3600 * 1000;
+
+/// How long an admin leaves to the owner what the owner does as well, at most.
+const LEAVE_TO_OWNER: Duration = Duration::from_secs(3);
+
+/// Looks after a group, if that is for us.
+pub(super) fn tend(house: &House, group: &Arc<Group>) {
+    let (task, house, group) = (house.clone(), house.clone(), group.clone());
+    task.spawn(async move {
+        let at = group.clone();
+        let me = house.me().public();
+        let wanted = on_disk(move || at.state().wants(&me, millis(SystemTime::now())));
+        let Ok(Some((role, _))) = wanted.await else { return };
+        if role == Role::Admin {
+            tokio::select! {
+                () = tokio::time::sleep(super::jittered(LEAVE_TO_OWNER / 2)) => {}
+                () = house.stopped() => return,
+            }
+        }
+        let (doer, at) = (house.clone(), group.clone());
+        let done = on_disk(move || {
+            let mut state = at.state();
+            match state.wants(&me, millis(SystemTime::now()))? {
+                Some((_, want)) => state.do_it(&doer, want).map(|_| true),
+                None => Ok(false),
+            }
+        });
+        match done.await {
+            Ok(true) => group.change(),
+            Ok(false) => {}
+            Err(error) => house.tell(Event::Notice(format!("{}: {error}", short_id(&group.id)))),
+        }
+    });
+}
+
+/// What is to be done.
+pub(super) enum Want {
+    Rotate,
+    Give(Vec<PublicKey>),
+    Remove(PublicKey),
+    Checkpoint,
+}
+
+impl Loaded {
+    /// What is to be done, and as what.
+    fn wants(&self, me: &PublicKey, now: u64) -> Result<Option<(Role, Want)>> {
+        let roster = self.replica.roster();
+        let Some(role) = roster.role(me).filter(|role| *role >= Role::Admin) else { return Ok(None) };
+        let is_private = self.replica.genesis().mode == Mode::Private;
+        let left = self.known.left.iter().copied().find(|left| roster.role(left) == Some(Role::Member));
+        let has_all = roster.keys().iter().all(|key| self.keys.contains_key(key));
+        let lacking = roster.lacking();
+        let newest = roster.epochs().iter().map(|epoch| epoch.clock).max().unwrap_or(0);
+        let want = if let Some(left) = left {
+            Want::Remove(left)
+        } else if is_private && roster.keys().len() > 1 {
+            Want::Rotate
+        } else if is_private && !lacking.is_empty() {
+            if has_all { Want::Give(lacking) } else { Want::Rotate }
+        } else if is_private && (newest + KEY_AGE <= now || self.entries_since(newest)? > KEY_ENTRIES) {
+            Want::Rotate
+        } else if role == Role::Owner && self.is_checkpoint_due(now) {
+            Want::Checkpoint
+        } else {
+            return Ok(None);
+        };
+        Ok(Some((role, want)))
+    }
+
+    /// How many entries of content have a later clock.
+    fn entries_since(&self, clock: u64) -> Result<u64> {
+        let mut count = 0;
+        for stored in self.replica.logs().filter(|stored| stored.log.class == Class::Content && stored.clock > clock) {
+            // The clocks of a log rise.
+            let (mut low, mut high) = (0, stored.seq);
+            while low < high {
+                let middle = low + (high - low).div_ceil(2);
+                let entry = self.replica.shelf().read(&stored.log, middle, 1)?;
+                match entry.first().is_some_and(|entry| entry.header.clock <= clock) {
+                    true => low = middle,
+                    false => high = middle - 1,
+                }
+            }
+            count += stored.seq - low;
+        }
+        Ok(count)
+    }
+
+    fn is_checkpoint_due(&self, now: u64) -> bool {
+        let acts = self.replica.acts();
+        let last = acts.iter().filter(|act| matches!(act.act.op, Op::Checkpoint { .. })).map(|act| act.clock).max();
+        let began = self.replica.genesis().created.saturating_mul(1000);
+        let since = last.unwrap_or(began);
+        since + CHECKPOINT_AGE <= now && self.replica.logs().any(|stored| stored.clock > since)
+    }
+
+    /// Does it.
+    pub(super) fn do_it(&mut self, house: &House, want: Want) -> Result<Entry> {
+        let now = millis(SystemTime::now());
+        let me = house.me().clone();
+        let roster = self.replica.roster();
+        let (op, key) = match want {
+            Want::Rotate => (Op::Rotate {}, self.new_key(None)?),
+            Want::Give(to) => {
+                let keys: Vec<EpochKey> = roster.keys().iter().filter_map(|key| self.keys.get(key).cloned()).collect();
+                (Op::Give { given: wrap(&self.replica.group(), &keys, &to)? }, None)
+            }
+            Want::Remove(member) => (Op::Remove { member, cut: self.cut(&member) }, self.new_key(Some(&member))?),
+            Want::Checkpoint => {
+                let standing = |(key, member): (&PublicKey, &crate::group::roster::Member)| Standing {
+                    member: *key,
+                    role: member.role,
+                    muted: member.muted,
+                };
+                let members = roster.members().iter().filter(|(_, member)| member.role != Role::Owner).map(standing);
+                let members = members.collect();
+                (Op::Checkpoint { members, frontier: self.places(Class::Content, None) }, None)
+            }
+        };
+        let log = self.own_log(Class::Roster)?;
+        let entry = self.replica.act(&me, log, op, key, now)?;
+        self.absorb(house, std::slice::from_ref(&entry))?;
+        Ok(entry)
+    }
+
+    /// A new key for all members but one; none where the group has no epoch keys.
+    pub(super) fn new_key(&self, but: Option<&PublicKey>) -> Result<Option<Wraps>> {
+        if self.replica.genesis().mode != Mode::Private {
+            return Ok(None);
+        }
+        let members = self.replica.roster().members().keys().filter(|key| Some(*key) != but);
+        let members: Vec<PublicKey> = members.copied().collect();
+        wrap(&self.replica.group(), &[EpochKey::random()?], &members).map(Some)
+    }
+
+    /// The last entries of a member that we have.
+    pub(super) fn cut(&self, member: &PublicKey) -> Cut {
+        Cut { content: self.places(Class::Content, Some(member)), roster: self.places(Class::Roster, Some(member)) }
+    }
+
+    /// The last entry that counts in each log of a class, of one author or of all.
+    fn places(&self, class: Class, of: Option<&PublicKey>) -> Vec<Place> {
+        let logs = self.replica.logs().filter(|stored| stored.log.class == class);
+        logs.filter(|stored| of.is_none_or(|of| stored.log.author == *of))
+            .filter(|stored| self.replica.end(&stored.log) == stored.seq)
+            .map(|stored| Place::of(&stored.log, stored.seq, stored.id))
+            .collect()
+    }
+}
