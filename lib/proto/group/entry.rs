@@ -14,6 +14,9 @@ pub const MAX_BODY: usize = 160 << 10;
 /// Most [`Dep`]s of an entry.
 pub const MAX_DEPS: usize = 4;
 
+/// The last clock and the last time: whoever has seen it can still write a later one.
+const LATEST: u64 = i64::MAX.unsigned_abs();
+
 /// Bytes of a header without its deps.
 const HEADER_LEN: usize = 264;
 
@@ -162,7 +165,7 @@ impl Header {
     /// Reads a header.
     ///
     /// # Errors
-    /// Another version; a value that cannot be; too few or too many bytes.
+    /// Another version; a value that cannot be, or that its kind has no use for; too few or too many bytes.
     pub fn decode(bytes: &[u8]) -> Result<Self> {
         let wrong = |what: &str| Error::protocol(format!("an entry with {what}"));
         let mut fields = Fields::new(bytes);
@@ -205,6 +208,22 @@ impl Header {
         if seq == 0 || (seq == 1) != prev.is_zero() {
             return Err(wrong("a place that does not fit the entry before it"));
         }
+        if clock > LATEST || time > LATEST {
+            return Err(wrong("a time that never comes"));
+        }
+        if deps.iter().any(|dep| dep.seq == 0) {
+            return Err(wrong("a dep on nothing"));
+        }
+        // What a kind has no use for is zero, so that nothing can be said there past those who read it.
+        let bare = match kind {
+            Kind::Act => roster.is_zero() && key.is_zero() && reply_to.is_zero() && deps.is_empty(),
+            Kind::Message => true,
+            Kind::Addresses => reply_to.is_zero(),
+            Kind::Leave => key.is_zero() && reply_to.is_zero() && body_len == 0,
+        };
+        if !bare {
+            return Err(wrong("more than its kind has"));
+        }
         if usize::try_from(body_len).map_or(true, |length| length > MAX_BODY) {
             return Err(wrong(&format!("a body of {body_len} bytes, more than {MAX_BODY}")));
         }
@@ -229,13 +248,14 @@ impl Entry {
     /// Signs what `header` and `body` say; length and hash of the body are filled in.
     ///
     /// # Errors
-    /// A body over [`MAX_BODY`]; no random numbers.
+    /// A body over [`MAX_BODY`]; a header that nobody would take; no random numbers.
     pub fn sign(me: &KeyPair, mut header: Header, body: Vec<u8>) -> Result<Self> {
         header.body_len = u32::try_from(body.len()).ok().filter(|_| body.len() <= MAX_BODY).ok_or_else(|| {
             Error::usage(format!("{} bytes, more than the {MAX_BODY} that an entry holds", body.len()))
         })?;
         header.body_hash = kdf::hash_32(&[&body]);
         let bytes = header.encode();
+        Header::decode(&bytes)?;
         let signature = sign::sign(me, PURPOSE, &bytes)?;
         Ok(Entry { header, id: EntryId(kdf::hash_32(&[&bytes])), signature, body: Some(body) })
     }
@@ -299,3 +319,6 @@ impl Entry {
         Entry::of(header, signature, body)
     }
 }
+
+#[cfg(test)]
+mod tests;

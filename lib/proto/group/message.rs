@@ -191,6 +191,11 @@ impl Message {
                 if pair.iter().any(|entry| entry.body.is_some()) {
                     return Err(Error::protocol("a FORK with bodies"));
                 }
+                let place = |entry: &Entry| (entry.header.group, entry.header.log, entry.header.seq);
+                let [one, other] = &pair;
+                if place(one) != place(other) || one.id == other.id {
+                    return Err(Error::protocol("a FORK of entries that do not stand in one place"));
+                }
                 Message::Fork(Box::new(pair))
             }
             other => return Err(Error::protocol(format!("an unknown message {other:#04x}"))),
@@ -225,3 +230,6 @@ impl Assembly {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -133,7 +133,7 @@ pub enum Op {
         /// How many may.
         uses: u32,
         /// Whether an admin must approve each.
-        #[serde(default)]
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         approve: bool,
     },
     /// An invite counts no more.
@@ -209,3 +209,6 @@ pub struct Wrap {
     /// 48 bytes: the key, sealed.
     pub sealed: Bytes,
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,7 +17,7 @@ fn link(mode: Mode) -> Link {
 
 /// The JSON in a link.
 fn inside(link: &str) -> Value {
-    json::parse(&BASE64URL_NOPAD.decode(link[PREFIX.len()..].as_bytes()).unwrap(), MAX_LINK_LEN).unwrap()
+    json::parse(&BASE64URL_NOPAD.decode(&link.as_bytes()[PREFIX.len()..]).unwrap(), MAX_LINK_LEN).unwrap()
 }
 
 /// A link with this JSON in it.
