@@ -53,7 +53,7 @@ fn message(purpose: &str, text: &[u8]) -> Vec<u8> {
 }
 
 /// `xeddsa_sign` of the specification.
-fn sign_with(secret: &[u8; KEY_LEN], message: &[u8], random: &[u8; 64]) -> Signature {
+pub(crate) fn sign_with(secret: &[u8; KEY_LEN], message: &[u8], random: &[u8; 64]) -> Signature {
     let scalar = Zeroizing::new(Scalar::from_bytes_mod_order(clamp_integer(*secret)));
     let mut point = EdwardsPoint::mul_base(&scalar).compress().to_bytes();
     // The sign bit is the last bit; if it is 1, the key that is meant is the negated one. No branch: it depends on the secret.

@@ -5,6 +5,7 @@ mod copy;
 mod decoders;
 mod files;
 mod flood;
+pub mod group;
 mod handshake;
 mod life;
 mod records;

@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::as_conversions)]
 
+mod vector;
+
 use super::*;
 use crate::proto::group::{Class, Dep, EntryId, Inc, Kind, LogId};
 
