@@ -1,14 +1,17 @@
 //! keywire-protocol(7) is the truth about the wire: its tables, numbers and examples are compared with the library.
 
+mod group;
+
 use crate::hostile::chat::one_of_each;
 use keywire::conn::{self, Limits, ListenOptions, Reason, Record, kind};
 use keywire::noise::{self, Preface};
 use keywire::proto::chat::Why;
+use keywire::proto::group::{GROUP, MAX_MEMBERS, MAX_NAME_LEN, entry, link, message};
 use keywire::proto::{chat, copy, pipe, pty};
 use keywire::ratchet;
 use keywire::seal::{CIPHER_KEY_LEN, Suite, TAG_LEN};
 use keywire::trust::MAX_ADDRESSES;
-use keywire::{addr, frame, json, key, record, root};
+use keywire::{addr, frame, json, key, record, root, sign};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -38,8 +41,16 @@ fn rows_of_page(name: &str) -> Vec<Row> {
     lines.iter().enumerate().filter_map(row).collect()
 }
 
-/// The rows of the doc tables of a source file: `/// | 0x01 | `NAME` | body |`.
+/// The rows of the doc tables of a source file: `/// | 0x01 | `NAME` | body |`; of a folder those of its files.
 fn rows_of_source(file: &str) -> Vec<Row> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+    if path.is_dir() {
+        let files = std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap());
+        let files = files.filter(|entry| entry.file_type().unwrap().is_file());
+        return files
+            .flat_map(|entry| rows_of_source(&format!("{file}/{}", entry.file_name().into_string().unwrap())))
+            .collect();
+    }
     let row = |line: &str| {
         let cells = line.trim_start().strip_prefix("/// | ")?.strip_suffix(" |")?;
         let mut cells = cells.splitn(3, " | ").map(|cell| cell.trim().trim_matches('`').to_owned());
@@ -187,6 +198,15 @@ fn the_numbers_of_the_page_are_the_ones_in_the_code() {
         ("RECONNECT_SECONDS", ratchet::RECONNECT_SECONDS),
         ("MAX_SKIPPED", ratchet::MAX_SKIPPED as u64),
         ("MAX_OLD_EPOCHS", ratchet::MAX_OLD_EPOCHS as u64),
+        ("GROUP_PORT", u64::from(GROUP.port.unwrap())),
+        ("MAX_MESSAGE_LEN", message::MAX_MESSAGE_LEN as u64),
+        ("MAX_BODY", entry::MAX_BODY as u64),
+        ("MAX_DEPS", entry::MAX_DEPS as u64),
+        ("MAX_MEMBERS", MAX_MEMBERS as u64),
+        ("MAX_JOINT", keywire::group::keys::MAX_JOINT as u64),
+        ("MAX_LINK_LEN", link::MAX_LINK_LEN as u64),
+        ("MAX_PEERS", link::MAX_PEERS as u64),
+        ("SIGNATURE_LEN", sign::SIGNATURE_LEN as u64),
     ];
     assert_eq!(page, BTreeMap::from(code));
     assert_eq!(ListenOptions::default().handshake_within, conn::HANDSHAKE_WITHIN);
@@ -197,7 +217,15 @@ fn the_numbers_of_the_page_are_the_ones_in_the_code() {
 fn the_text_of_the_page_has_the_numbers_of_its_list() {
     let said = [
         ("KEYS", vec!["61 characters".to_owned(), "The public key is 32 bytes".to_owned()]),
-        ("ADDRESSES", vec![format!("{} for pty, {} for chat, none", pty::PTY.port.unwrap(), chat::CHAT.port.unwrap())]),
+        (
+            "ADDRESSES",
+            vec![format!(
+                "{} for pty, {} for chat, {} for group, none",
+                pty::PTY.port.unwrap(),
+                chat::CHAT.port.unwrap(),
+                GROUP.port.unwrap()
+            )],
+        ),
         ("CONNECTION", vec!["lets 128 connections".to_owned(), "lets 16 of one source".to_owned()]),
         (
             "HANDSHAKE",
@@ -251,6 +279,22 @@ fn the_text_of_the_page_has_the_numbers_of_its_list() {
                 format!("for {} days", keywire::pair::INVITE_LIFE.as_secs() / 86400),
             ],
         ),
+        (
+            "GROUP",
+            vec![
+                format!("Its port is {}", GROUP.port.unwrap()),
+                format!("A message has at most {} bytes", message::MAX_MESSAGE_LEN),
+                format!("how many follow, at most {}", entry::MAX_DEPS),
+                format!("bytes of the body, at most {}\n", entry::MAX_BODY),
+                format!("is UTF-8, at most {} bytes", keywire::proto::group::MAX_TEXT_LEN),
+                format!("at most {} texts\n.Ql HOST:PORT", keywire::proto::group::MAX_ADDRESSES),
+                format!("are used,\nat most {}.", keywire::group::keys::MAX_JOINT),
+                format!("at most {} characters in all", link::MAX_LINK_LEN),
+                format!("at most {MAX_NAME_LEN} characters."),
+                format!("At most {} texts", link::MAX_PEERS),
+                format!("{} random bytes.\n.It Va key", link::SECRET_LEN),
+            ],
+        ),
     ];
     for (name, phrases) in said {
         let section = section(name);
@@ -294,12 +338,12 @@ fn the_envelopes_on_the_page_are_those_of_the_code_with_their_fields() {
     }
 }
 
-#[test]
-fn the_worked_pairing_on_the_page_is_the_vector() {
-    let vectors = read("tests/vectors/chat.json");
+/// Compares the values that a page shows below `title` with those of a vector, which are named by their paths in it.
+fn worked(name: &str, title: &str, vectors: &str) {
+    let vectors = read(vectors);
     let vectors: json::Value = json::parse(vectors.as_bytes(), vectors.len()).unwrap();
-    let section = section("CHAT");
-    let block = section.split("\n.Ss A worked pairing\n").nth(1).unwrap();
+    let section = section(name);
+    let block = section.split(&format!("\n.Ss {title}\n")).nth(1).unwrap();
     let block = block.split(".Bd -literal -offset indent\n").nth(1).unwrap().split(".Ed").next().unwrap();
     let mut shown: Vec<(&str, String)> = Vec::new();
     for line in block.lines() {
@@ -317,6 +361,11 @@ fn the_worked_pairing_on_the_page_is_the_vector() {
         assert_eq!(*shown, whole, "{path}");
     }
     assert!(shown.len() > 10, "{} values", shown.len());
+}
+
+#[test]
+fn the_worked_pairing_on_the_page_is_the_vector() {
+    worked("CHAT", "A worked pairing", "tests/vectors/chat.json");
 }
 
 #[test]
