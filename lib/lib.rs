@@ -63,6 +63,8 @@ pub mod modes;
 pub mod root;
 pub mod kdf;
 pub mod key;
+#[cfg(test)]
+pub mod dice;
 pub mod sign;
 pub mod fingerprint;
 pub mod addr;

@@ -119,10 +119,9 @@ impl<'a> Fold<'a> {
                 latest.push(act);
             }
         }
-        let rank = |act: &usize| {
-            let known = self.acts.get(*act);
-            (self.is_the_owners(*act), known.map(|known| (strictness(&known.act.op), known.clock, known.place.id)))
-        };
+        // Where the owner acts, no admin's concurrent act on the same is in force.
+        let rank =
+            |act: &usize| self.acts.get(*act).map(|known| (strictness(&known.act.op), known.clock, known.place.id));
         latest.into_iter().max_by_key(rank)
     }
 

@@ -1,23 +1,7 @@
 use super::*;
+use crate::dice::Dice;
 use crate::proto::chat::Hello;
 use std::collections::{BTreeMap, BTreeSet};
-
-/// Numbers by chance, the same for the same seed.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, below: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) as usize % below
-    }
-
-    /// A key pair. Which of two epochs is the newer hangs on it.
-    fn key(&mut self) -> KeyPair {
-        KeyPair::from_secret(SecretKey::from_bytes(&std::array::from_fn(|_| self.roll(256) as u8)))
-    }
-}
 
 /// What one end has stored: all of it goes back when a backup is restored.
 struct Stored {
@@ -73,7 +57,7 @@ struct World {
 impl World {
     fn new(seed: u64) -> Self {
         World {
-            dice: Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)),
+            dice: Dice::new(seed),
             ends: pair(1).map(End::new),
             connections: Default::default(),
             wire: Default::default(),
@@ -143,6 +127,7 @@ impl World {
             }
         } else if connection.steps[end].is_none() && connection.hellos[1 - end].is_none() {
             let want = self.dice.roll(3) == 0;
+            // Which of two epochs is the newer hangs on the key.
             let step = here.ratchet.hello_with(&binding, want, self.dice.key());
             connection.hellos[1 - end] = Some(step.hello().clone());
             connection.steps[end] = Some(step);

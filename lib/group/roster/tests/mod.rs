@@ -1,3 +1,8 @@
+mod content;
+mod keys;
+mod random;
+mod rules;
+mod speed;
 mod standing;
 
 use super::*;
