@@ -58,14 +58,8 @@ impl<'a> Fold<'a> {
             Register::Name => Some(&self.names),
             Register::Nothing => None,
         };
-        let beats = |other: &usize| {
-            // An addition only ends a muteness; it is not an act on it that beats another.
-            let is_on_it = !matches!(
-                (self.op(act), self.op(*other)),
-                (Some(Op::Mute { .. } | Op::Unmute { .. }), Some(Op::Add { .. }))
-            );
-            is_on_it && self.is_the_owners(*other) && self.is_in(*other, view) && self.are_concurrent(act, *other)
-        };
+        let beats =
+            |other: &usize| self.is_the_owners(*other) && self.is_in(*other, view) && self.are_concurrent(act, *other);
         match beaten.is_some_and(|list| list.iter().any(beats)) {
             true => Err("the owner acted on the same at the same time"),
             false => Ok(()),

@@ -169,6 +169,10 @@ fn acts_are_taken_from_the_owner_and_from_admins_up_to_the_owners_cut() {
     refused(roster.verdict(&act(1, 1, 2), &none), "no admin any more");
     refused(roster.verdict(&act(1, 2, 1), &none), "no admin any more");
     assert_eq!(roster.cut(&act(1, 1, 1).log, &none), Some(1));
+    // A removal by an admin cuts no acts.
+    let mut other = world.clone();
+    other.act(2, remove(1, &[]));
+    assert_eq!(other.roster().verdict(&act(1, 1, 1), &none), Verdict::Counts);
     // Its content is not cut by that, and new acts come once it is promoted again.
     assert_eq!(roster.verdict(&entry(1, 1, 9, one.id), &one.id), Verdict::Counts);
     world.act(0, promote(1));

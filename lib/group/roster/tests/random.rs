@@ -32,7 +32,8 @@ impl Story {
         let number = 1 + self.dice.roll(8) as u16;
         let heads = roster.heads().iter().filter(|place| place.author == key(number)).copied().collect();
         let content = vec![at(number, 1, self.dice.roll(9) as u64)];
-        let cut = Cut { content, roster: heads };
+        let cuts_less = self.is_honest || self.dice.roll(3) > 0;
+        let cut = Cut { content, roster: if cuts_less { heads } else { Vec::new() } };
         let holds = |epoch: &&Epoch| roster.keys().contains(&epoch.key) && epoch.holders.contains(&key(who as u16));
         let mut given = wraps(0, &[]);
         for epoch in roster.epochs().iter().filter(holds) {

@@ -26,8 +26,8 @@ fn a_group_without_acts_has_its_owner_alone() {
 fn a_removal_beats_a_concurrent_addition() {
     let mut world = World::new(Mode::Public);
     let then = world.now();
-    world.after(&then, 1, add(7));
     world.after(&then, 2, remove(7, &[]));
+    world.after(&then, 1, add(7));
     assert_eq!(world.role(7), None);
     assert!(world.roster().is_removed(&key(7)));
     assert!(world.roster().void().is_empty());
@@ -156,9 +156,9 @@ fn a_mute_beats_a_concurrent_unmute_and_an_unmute_that_has_seen_it_ends_it() {
     let mut world = World::new(Mode::Public);
     world.act(1, mute(4, &[]));
     let then = world.now();
+    let early = world.after(&then, 2, mute(4, &[]));
     world.after(&then, 1, unmute(4));
-    assert!(!world.roster().members()[&key(4)].muted);
-    world.after(&then, 2, mute(4, &[]));
+    assert_eq!(world.why(&early), None);
     assert!(world.roster().members()[&key(4)].muted);
     world.act(3, unmute(4));
     assert!(!world.roster().members()[&key(4)].muted);
@@ -206,6 +206,42 @@ fn a_checkpoint_keeps_members_whose_admin_is_cut_off_later() {
     let roster = world.roster();
     assert_eq!(roster.role(&key(7)), Some(Role::Member));
     assert!(roster.members()[&key(7)].muted);
+}
+
+#[test]
+fn of_concurrent_acts_in_two_logs_of_the_owner_both_are_in_force_and_the_strictest_counts() {
+    let mut world = World::new(Mode::Public);
+    let then = world.now();
+    let both = |world: &mut World, strict: Op, mild: Op| {
+        let strict = world.put(0, 2, &then, strict, None);
+        let mild = world.put(0, 3, &then, mild, None);
+        assert_eq!((world.why(&strict), world.why(&mild)), (None, None));
+    };
+    both(&mut world, remove(1, &[]), demote(1, &[]));
+    assert_eq!(world.role(1), None);
+    both(&mut world, remove(4, &[]), promote(4));
+    assert_eq!(world.role(4), None);
+    let members = standings(&World::new(Mode::Public));
+    world.put(0, 4, &then, demote(2, &[]), None);
+    world.put(0, 5, &then, Op::Checkpoint { members, frontier: Vec::new() }, None);
+    assert_eq!((world.role(1), world.role(2), world.role(3)), (None, Some(Role::Member), Some(Role::Admin)));
+    let invite = || Op::Invite { capability: key(100), expires: 1, uses: 1, approve: false };
+    let made = world.act(0, invite());
+    world.put(0, 2, &[made], Op::Revoke { capability: key(100) }, None);
+    world.put(0, 3, &then, invite(), None);
+    assert!(!world.roster().invites().contains_key(&key(100)));
+}
+
+#[test]
+fn whom_a_demoted_admin_added_behind_the_cut_gets_no_new_key() {
+    let mut world = World::new(Mode::Private);
+    world.act(1, Op::Add { member: key(7), invite: None, given: Some(wraps(0, &[7])) });
+    world.act(0, demote(1, &[]));
+    assert_eq!(world.role(7), None);
+    let with = world.with_key(0, Op::Rotate {}, Some(wraps(1, &[0, 1, 2, 3, 4, 5, 6, 7])));
+    world.is_void(&with, "ghost member");
+    let without = world.with_key(0, Op::Rotate {}, Some(wraps(2, &[0, 1, 2, 3, 4, 5, 6])));
+    assert_eq!(world.why(&without), None);
 }
 
 pub(super) fn standings(world: &World) -> Vec<Standing> {
