@@ -48,10 +48,6 @@ impl House {
             let log = state.own_log(Class::Roster)?;
             state.replica.act(&me, log, Op::Create { name }, wraps, now)?;
             drop(state);
-            let addresses = lock(&house.0.listening).clone();
-            if !addresses.is_empty() {
-                group.announce(&house, &addresses)?;
-            }
             Ok(group.id)
         })
         .await

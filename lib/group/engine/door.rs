@@ -30,7 +30,7 @@ impl House {
     /// The listener fails.
     pub async fn serve(&self, mut listener: Option<Listener>, stop: impl Future<Output = ()> + Send) -> Result<()> {
         if let Some(listener) = &listener {
-            self.announce(listener).await?;
+            self.see_addresses(listener).await?;
         }
         self.0.is_serving.store(true, Ordering::Release);
         let strangers = Arc::new(Semaphore::new(STRANGERS));

@@ -220,7 +220,12 @@ impl Loaded {
             Status::Waiting => "an admin must approve you",
             Status::Pending => "no member was reached yet",
         };
-        house.tell(Event::Roster { group: self.replica.group(), text: text.to_owned() });
+        let id = self.replica.group();
+        house.tell(Event::Roster { group: id, text: text.to_owned() });
+        if let Some(group) = house.loaded(&id).filter(|_| status == Status::Active) {
+            // The others may need to know at once where a new member can be dialed.
+            super::tend::tend(house, &group);
+        }
         Ok(())
     }
 

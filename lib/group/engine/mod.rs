@@ -12,6 +12,8 @@ mod report;
 mod say;
 mod session;
 mod tend;
+#[cfg(test)]
+mod tests;
 
 pub use super::home::{GROUPS_DIR, Status};
 pub use report::{

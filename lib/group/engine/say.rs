@@ -1,7 +1,7 @@
 //! Saying something, and what becomes of it.
 
 use super::group::Group;
-use super::report::{Delivery, Event};
+use super::report::Delivery;
 use super::{House, Status, millis};
 use crate::addr::HostPort;
 use crate::chat::Config;
@@ -106,8 +106,8 @@ impl House {
         }
     }
 
-    /// Says in each group where we can be dialed, if that is new.
-    pub(super) async fn announce(&self, listener: &Listener) -> Result<()> {
+    /// Sees where we can be dialed; each group is told as it is tended.
+    pub(super) async fn see_addresses(&self, listener: &Listener) -> Result<()> {
         let house = self.clone();
         let at = listener.address()?.at;
         on_disk(move || {
@@ -119,11 +119,6 @@ impl House {
                 addresses.push(at);
             }
             lock(&house.0.listening).clone_from(&addresses);
-            for group in house.all() {
-                if let Err(error) = group.announce(&house, &addresses) {
-                    house.tell(Event::Notice(format!("{}: {error}", super::short_id(&group.id))));
-                }
-            }
             Ok(())
         })
         .await

@@ -1,4 +1,4 @@
-//! What the owner and the admins do by themselves: keys for those who lack them, a new key when it is time, the removal of who
+//! What members do by themselves: they say where they can be dialed. And the owner and the admins: keys for those who lack them, a new key when it is time, the removal of who
 //! has left, and the owner's checkpoints.
 
 use super::group::{Group, Loaded};
@@ -10,7 +10,7 @@ use crate::group::shelf::Shelf;
 use crate::key::PublicKey;
 use crate::proto::group::roster::{Cut, Op, Place, Role, Standing, Wraps};
 use crate::proto::group::{Class, Entry, Mode};
-use crate::threads::on_disk;
+use crate::threads::{lock, on_disk};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -30,6 +30,14 @@ const LEAVE_TO_OWNER: Duration = Duration::from_secs(3);
 pub(super) fn tend(house: &House, group: &Arc<Group>) {
     let (task, house, group) = (house.clone(), house.clone(), group.clone());
     task.spawn(async move {
+        let (announcer, at) = (house.clone(), group.clone());
+        let announced = on_disk(move || {
+            let addresses = lock(&announcer.0.listening).clone();
+            if addresses.is_empty() { Ok(()) } else { at.announce(&announcer, &addresses) }
+        });
+        if let Err(error) = announced.await {
+            house.tell(Event::Notice(format!("{}: {error}", short_id(&group.id))));
+        }
         let at = group.clone();
         let me = house.me().public();
         let wanted = on_disk(move || at.state().wants(&me, millis(SystemTime::now())));

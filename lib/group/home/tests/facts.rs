@@ -111,7 +111,7 @@ fn keys_are_there_for_this_identity_alone_and_in_this_group() {
     group.add_keys(&[key(1)]).unwrap();
     assert_eq!(std::fs::read_to_string(home.path("keys.json")).unwrap(), before);
     let keys = home.start().keys().unwrap();
-    assert_eq!(*keys[&key(1).id(&group.id())].0, [1; 32]);
+    assert_eq!(*keys[&key(1).id()].0, [1; 32]);
     assert!(!before.contains(&crate::json::line(&crate::json::Bytes(vec![1; 32])).unwrap()));
     let stranger = crate::key::KeyPair::generate().unwrap();
     let theirs = super::Groups::open(&crate::store::Store::at(&home.dir), &stranger);
