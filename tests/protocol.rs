@@ -293,6 +293,8 @@ fn the_text_of_the_page_has_the_numbers_of_its_list() {
                 format!("at most {MAX_NAME_LEN} characters."),
                 format!("At most {} texts", link::MAX_PEERS),
                 format!("{} random bytes.\n.It Va key", link::SECRET_LEN),
+                format!("less than {MAX_MEMBERS} members"),
+                format!("a name has 1 to {MAX_NAME_LEN} characters"),
             ],
         ),
     ];
@@ -306,32 +308,39 @@ fn the_text_of_the_page_has_the_numbers_of_its_list() {
     assert_eq!(prologue, [&b"keywire"[..], &[1, 2], b"pty"].concat());
 }
 
+/// The type of something that is written in JSON, and its other fields.
+type Fields = (String, Vec<String>);
+
+/// The list `.It Ql TYPE Pq Va FIELD , FIELD` of a part of a section.
+fn fields_of_page(name: &str, part: &str) -> Vec<Fields> {
+    let section = section(name);
+    let part = section.split(&format!("\n.Ss {part}\n")).nth(1).unwrap().split("\n.Ss ").next().unwrap();
+    let item = |line: &str| {
+        let (name, fields) = line.split_once(" Pq Va ").unwrap_or((line, ""));
+        let fields = fields.split(" , ").filter(|field| !field.is_empty()).map(str::to_owned);
+        (name.to_owned(), fields.collect())
+    };
+    part.lines().filter_map(|line| line.strip_prefix(".It Ql ")).map(item).collect()
+}
+
+/// The same of what the code writes, in the order in which it does.
+fn fields_of_text(text: &str) -> Fields {
+    let value: json::Value = json::parse(text.as_bytes(), text.len()).unwrap();
+    let mut fields: Vec<String> = value.as_object().unwrap().keys().cloned().collect();
+    fields.retain(|field| field != "type");
+    fields.sort_by_key(|field| text.find(&format!("\"{field}\":")));
+    (value["type"].as_str().unwrap().to_owned(), fields)
+}
+
 #[test]
 fn the_envelopes_on_the_page_are_those_of_the_code_with_their_fields() {
-    let section = section("CHAT");
-    let envelopes = section.split("\n.Ss Envelopes\n").nth(1).unwrap().split("\n.Ss ").next().unwrap();
-    let mut page: Vec<(String, Vec<String>)> = Vec::new();
-    for line in envelopes.lines().filter_map(|line| line.strip_prefix(".It Ql ")) {
-        let (name, fields) = line.split_once(" Pq Va ").unwrap_or((line, ""));
-        page.push((
-            name.to_owned(),
-            fields.split(" , ").filter(|field| !field.is_empty()).map(str::to_owned).collect(),
-        ));
-    }
-    let mut code: Vec<(String, Vec<String>)> = Vec::new();
-    for envelope in one_of_each() {
-        let text = String::from_utf8(envelope.encode().unwrap()).unwrap();
-        let value: json::Value = json::parse(text.as_bytes(), text.len()).unwrap();
-        let mut fields: Vec<String> = value.as_object().unwrap().keys().cloned().collect();
-        fields.retain(|field| field != "type");
-        // In the order in which they are written.
-        fields.sort_by_key(|field| text.find(&format!("\"{field}\":")));
-        code.push((value["type"].as_str().unwrap().to_owned(), fields));
-    }
-    assert_eq!(page, code);
+    let texts = one_of_each().into_iter().map(|envelope| String::from_utf8(envelope.encode().unwrap()).unwrap());
+    let code: Vec<Fields> = texts.map(|text| fields_of_text(&text)).collect();
+    assert_eq!(fields_of_page("CHAT", "Envelopes"), code);
     let source = read("lib/proto/chat.rs");
     let named = source.lines().filter_map(|line| line.trim().strip_prefix("#[serde(rename = \"")?.strip_suffix("\")]"));
     assert_eq!(named.collect::<Vec<_>>(), code.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>());
+    let section = section("CHAT");
     for why in [Why::NoKey, Why::Used, Why::Damaged, Why::Full, Why::Unavailable] {
         let name = json::line(&why).unwrap();
         assert!(section.contains(&format!("\n.Ql {} ,\n", name.trim_matches('"'))), "{name}");

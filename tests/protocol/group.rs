@@ -1,8 +1,10 @@
 //! The section GROUP of keywire-protocol(7).
 
-use super::{Row, number, read, rows_of_source, section, worked};
+use super::{Fields, Row, fields_of_page, fields_of_text, number, read, rows_of_source, section, worked};
 use crate::hostile::group;
 use keywire::json;
+use keywire::key::PublicKey;
+use keywire::proto::group::roster::{Cut, Op, Wraps};
 use keywire::proto::group::{Request, message};
 
 #[test]
@@ -56,4 +58,36 @@ fn the_request_for_a_group_on_the_page_is_one() {
 #[test]
 fn the_worked_group_on_the_page_is_the_vector() {
     worked("GROUP", "A worked group", "tests/vectors/group.json");
+}
+
+/// Each act, with all its fields.
+fn one_of_each_op() -> Vec<Op> {
+    let member = PublicKey::from_bytes(&[9; 32]).unwrap();
+    let wraps = || Wraps { ephemeral: member, boxes: Vec::new() };
+    vec![
+        Op::Create { name: String::new() },
+        Op::Add { member, invite: Some(member), given: Some(wraps()) },
+        Op::Remove { member, cut: Cut::default() },
+        Op::Promote { member },
+        Op::Demote { member, cut: Cut::default() },
+        Op::Mute { member, cut: Cut::default() },
+        Op::Unmute { member },
+        Op::Invite { capability: member, expires: 0, uses: 1, approve: true },
+        Op::Revoke { capability: member },
+        Op::Rename { name: String::new() },
+        Op::Rotate {},
+        Op::Give { given: wraps() },
+        Op::Checkpoint { members: Vec::new(), frontier: Vec::new() },
+    ]
+}
+
+#[test]
+fn the_acts_on_the_page_are_those_of_the_code_with_their_fields() {
+    let code: Vec<Fields> = one_of_each_op().iter().map(|op| fields_of_text(&json::line(op).unwrap())).collect();
+    assert_eq!(fields_of_page("GROUP", "Roster"), code);
+    let source = read("lib/proto/group/roster.rs");
+    let acts = source.split("pub enum Op {").nth(1).unwrap().split("\n}").next().unwrap();
+    let named = acts.lines().filter_map(|line| line.strip_prefix("    ")?.split_once(" {")).map(|(name, _)| name);
+    let named: Vec<String> = named.filter(|name| !name.starts_with(' ')).map(str::to_lowercase).collect();
+    assert_eq!(named, code.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>());
 }
