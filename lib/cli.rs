@@ -3,8 +3,10 @@
 //! argh reads `--name value` only. What people and other programs write besides, `--name=value`, `-nvalue`, `-abc` and a
 //! lone `-`, is brought into that form first, by argh's own description of the options.
 
+mod output;
 mod words;
 
+pub use output::Output;
 pub use words::PathArg;
 
 use crate::error::{Error, Kind, Result, reason};
@@ -148,7 +150,9 @@ pub fn passphrase(file: Option<&Path>, prompt: &str) -> Result<Passphrase> {
             let text = text.map_err(|cause| Error::file("read", file, &cause))?;
             text.lines().next().unwrap_or_default().to_owned()
         }
-        None => typed(prompt)?,
+        None => typed("passphrase", prompt).map_err(|error| {
+            error.hint("put it into a file that only you may read, and name it: --passphrase-file FILE")
+        })?,
     };
     let passphrase = Passphrase::new(typed);
     if passphrase.is_empty() {
@@ -157,12 +161,13 @@ pub fn passphrase(file: Option<&Path>, prompt: &str) -> Result<Passphrase> {
     Ok(passphrase)
 }
 
-/// What is typed on the terminal without being shown.
-fn typed(prompt: &str) -> Result<String> {
-    std::fs::File::open("/dev/tty").map_err(|_| {
-        Error::state("a passphrase is needed, and there is no terminal to ask for it on")
-            .hint("put it into a file that only you may read, and name it: --passphrase-file FILE")
-    })?;
+/// What is typed on the terminal without being shown: a `what`.
+///
+/// # Errors
+/// There is no terminal, or nothing was typed.
+pub fn typed(what: &str, prompt: &str) -> Result<String> {
+    std::fs::File::open("/dev/tty")
+        .map_err(|_| Error::state(format!("a {what} is needed, and there is no terminal to ask for it on")))?;
     // For Ctrl-C, rpassword raises SIGINT while the terminal is still without echo. Held back until the echo is on again,
     // it ends this process just the same.
     let interrupt = SigSet::from(Signal::SIGINT);
@@ -171,7 +176,7 @@ fn typed(prompt: &str) -> Result<String> {
     if let Ok(before) = before {
         let _ = before.thread_set_mask();
     }
-    typed.map_err(|cause| Error::state(format!("no passphrase was typed: {}", reason(&cause))))
+    typed.map_err(|cause| Error::state(format!("no {what} was typed: {}", reason(&cause))))
 }
 
 /// Runs `work` to its end on this thread: enough for a client.

@@ -3,9 +3,9 @@
 use crate::NAME;
 use crate::request::{Outcome, Relation, Reply, Sent, Status};
 use keywire::chat::{Entry, Side, Stage};
-use keywire::cli;
+use keywire::cli::{self, Output};
 use keywire::error::{Error, Result};
-use keywire::json::{self, Value, json};
+use keywire::json::{Value, json};
 use keywire::store::Store;
 use keywire::term::{sanitize, sanitize_line};
 use keywire::trust::{Names, timestamp};
@@ -26,13 +26,12 @@ pub(crate) enum Form {
 pub(crate) struct Show {
     names: Names,
     form: Form,
-    /// What is for standard output, and not written yet.
-    out: String,
+    out: Output,
 }
 
 impl Show {
     pub(crate) fn new(store: &Store, form: Form) -> Result<Self> {
-        Ok(Show { names: Names::load(store)?, form, out: String::new() })
+        Ok(Show { names: Names::load(store)?, form, out: Output::default() })
     }
 
     pub(crate) fn is_json(&self) -> bool {
@@ -48,21 +47,17 @@ impl Show {
     /// # Errors
     /// Those of [`cli::print`].
     pub(crate) fn flush(&mut self) -> Result<()> {
-        let out = std::mem::take(&mut self.out);
-        if out.is_empty() { Ok(()) } else { cli::print(&out) }
+        self.out.flush()
     }
 
     /// Writes a line of text.
     pub(crate) fn line(&mut self, text: &str) {
-        self.out += text;
-        self.out.push('\n');
+        self.out.line(text);
     }
 
     /// Writes an object.
     pub(crate) fn object(&mut self, object: &Value) -> Result<()> {
-        let text = json::line(object)?;
-        self.line(&text);
-        Ok(())
+        self.out.object(object)
     }
 
     /// Writes a reply. What is for standard output is kept until it is flushed; the rest is said at once.

@@ -8,11 +8,8 @@ use keywire::key::PublicKey;
 use keywire::pair::{Pair, Pairs, Standing};
 use keywire::proto::chat::CHAT;
 use keywire::store::Store;
-use keywire::trust::{Peers, looks_like_key};
+use keywire::trust::{Peers, key_beginning, looks_like_key};
 use std::time::SystemTime;
-
-/// Fewest characters of a key that stand for it: an attacker who makes keys at random does not meet them.
-const LEAST_BEGINNING: usize = 12;
 
 /// What is known here about others.
 pub(crate) struct Known {
@@ -37,23 +34,13 @@ impl Known {
 
     /// The same, or the beginning of the key of somebody with whom there is, was or may be a pair.
     pub(crate) fn key_or_beginning(&self, text: &str) -> Result<PublicKey> {
-        if text.contains('@') || looks_like_key(text) || !text.to_ascii_lowercase().starts_with("kw1") {
-            return self.key(text);
-        }
-        let (beginning, end) = text.split_once("...").unwrap_or((text, ""));
-        let (beginning, end) = (beginning.to_ascii_lowercase(), end.to_ascii_lowercase());
-        let is_meant = |pair: &&Pair| {
-            let key = pair.key.to_string();
-            key.starts_with(&beginning) && key.ends_with(&end)
-        };
-        let mut meant = self.pairs.list().iter().filter(is_meant);
-        match (meant.next(), meant.next()) {
-            (Some(pair), None) if beginning.len() >= LEAST_BEGINNING => Ok(pair.key),
-            (Some(_), _) => Err(Error::usage(format!("'{}' is too little of a key", text.escape_debug())).hint(
-                format!("write more of it: at least {LEAST_BEGINNING} characters, and what no other begins with"),
-            )),
+        match key_beginning(text, self.pairs.list().iter().map(|pair| pair.key))? {
+            Some(key) => Ok(key),
             // It may be a name, after all.
-            (None, _) => self.key(text).map_err(|unknown| unknown.hint("'kw-chat pair list' shows the keys")),
+            None if text.to_ascii_lowercase().starts_with("kw1") && !text.contains('@') && !looks_like_key(text) => {
+                self.key(text).map_err(|unknown| unknown.hint("'kw-chat pair list' shows the keys"))
+            }
+            None => self.key(text),
         }
     }
 

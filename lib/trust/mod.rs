@@ -6,7 +6,7 @@ mod peers;
 mod time;
 
 pub use allow::{ALLOW, Allowlist, Expiry, Grant, Right, Rule, check_command, check_root};
-pub use names::Names;
+pub use names::{Names, key_beginning};
 pub use peers::{MAX_ADDRESSES, PEERS, Peer, Peers};
 pub use time::Time;
 

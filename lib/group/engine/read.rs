@@ -30,6 +30,15 @@ impl House {
         .await
     }
 
+    /// The group that `word` names: by its name here, its id, or the beginning of that, 8 digits or more.
+    ///
+    /// # Errors
+    /// There is none, or there are several.
+    pub async fn find(&self, word: &str) -> Result<Brief> {
+        let (house, word) = (self.clone(), word.to_owned());
+        on_disk(move || Ok(house.group(&house.0.home.find(&word)?.id())?.brief())).await
+    }
+
     /// How a group stands.
     ///
     /// # Errors
