@@ -29,6 +29,7 @@ const DOORS: &[(&str, &[&str])] = &[
             "bins/pipe/args.rs",
             "bins/scp/args.rs",
             "bins/chat/args.rs",
+            "bins/group/args.rs",
         ],
     ),
     ("rpassword", &["lib/cli.rs"]),

@@ -103,6 +103,7 @@ pub fn binary(program: &str) -> &'static str {
         "kw-pty" => env!("CARGO_BIN_EXE_kw-pty"),
         "kw-scp" => env!("CARGO_BIN_EXE_kw-scp"),
         "kw-chat" => env!("CARGO_BIN_EXE_kw-chat"),
+        "kw-group" => env!("CARGO_BIN_EXE_kw-group"),
         "kw-pipe" => env!("CARGO_BIN_EXE_kw-pipe"),
         other => panic!("{other} is no program of ours"),
     }

@@ -65,15 +65,16 @@ impl House {
             }
             self.reach_out(&group);
             let late = Instant::now() >= until;
-            let links = group.links();
-            let nobody = links.has_tried_all();
-            if late || nobody {
-                return Ok(match links.sessions.is_empty() {
+            let ended = {
+                let links = group.links();
+                (late || links.has_tried_all()).then(|| match links.sessions.is_empty() {
                     true => Delivery::Nobody(links.failures()),
                     false => Delivery::Sent,
-                });
+                })
+            };
+            if let Some(ended) = ended {
+                return Ok(ended);
             }
-            drop(links);
             let soon = until.min(Instant::now() + DIAL_AGAIN);
             // Late, or something has changed: it is looked at anew in either case.
             let _ = timeout_at(soon, changes.changed()).await;
@@ -91,17 +92,17 @@ impl House {
         loop {
             changes.mark_unchanged();
             self.reach_out(&group);
-            let links = group.links();
-            if links.sessions.values().any(|link| link.is_met && !link.is_behind) {
-                return Ok(());
-            }
-            if links.has_tried_all() || Instant::now() >= until {
-                return match links.sessions.is_empty() {
+            let ended = {
+                let links = group.links();
+                let is_met = links.sessions.values().any(|link| link.is_met && !link.is_behind);
+                (is_met || links.has_tried_all() || Instant::now() >= until).then(|| match links.sessions.is_empty() {
                     true => Err(Error::network(format!("nobody can be reached: {}", links.failures()))),
                     false => Ok(()),
-                };
+                })
+            };
+            if let Some(ended) = ended {
+                return ended;
             }
-            drop(links);
             let _ = timeout_at(until.min(Instant::now() + DIAL_AGAIN), changes.changed()).await;
         }
     }

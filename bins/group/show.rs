@@ -1,0 +1,440 @@
+//! What is shown: lines for people, and objects for programs, of the same replies. kw-group(1), JSON.
+
+use crate::NAME;
+use crate::link::warn;
+use crate::request::{Group, Link, Outcome, Reply, Sent};
+use keywire::cli::{self, Output};
+use keywire::error::{Error, Result};
+use keywire::group::engine::{Brief, Gap, Info, InviteInfo, Joined, MemberInfo, Message, Status, Text};
+use keywire::json::{Value, json};
+use keywire::key::PublicKey;
+use keywire::proto::group::Mode;
+use keywire::proto::group::roster::Role;
+use keywire::qr;
+use keywire::store::Store;
+use keywire::table;
+use keywire::term::sanitize_line;
+use keywire::trust::{Names, timestamp};
+use std::time::{Duration, SystemTime};
+
+/// How replies are written.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Form {
+    /// As objects.
+    pub(crate) is_json: bool,
+    /// Whether a line says in which group something was said.
+    pub(crate) names_groups: bool,
+    /// Whether the members are shown of a group.
+    pub(crate) shows_members: bool,
+    /// Whether a link is drawn.
+    pub(crate) draws: bool,
+}
+
+impl Form {
+    pub(crate) fn of(is_json: bool) -> Self {
+        Form { is_json, ..Form::default() }
+    }
+}
+
+/// Writes replies.
+pub(crate) struct Show {
+    names: Names,
+    form: Form,
+    out: Output,
+}
+
+impl Show {
+    pub(crate) fn new(store: &Store, is_json: bool) -> Result<Self> {
+        Show::with(store, Form::of(is_json))
+    }
+
+    pub(crate) fn with(store: &Store, form: Form) -> Result<Self> {
+        Ok(Show { names: Names::load(store)?, form, out: Output::default() })
+    }
+
+    pub(crate) fn is_json(&self) -> bool {
+        self.form.is_json
+    }
+
+    /// Writes what there is to standard output.
+    pub(crate) fn flush(&mut self) -> Result<()> {
+        self.out.flush()
+    }
+
+    pub(crate) fn line(&mut self, text: &str) {
+        self.out.line(text);
+    }
+
+    pub(crate) fn object(&mut self, object: &Value) -> Result<()> {
+        self.out.object(object)
+    }
+
+    /// The name of `key`, or its short form.
+    fn called(&mut self, key: &PublicKey) -> String {
+        self.names.of(key).map_or_else(|| key.short(), str::to_owned)
+    }
+
+    /// Writes a reply. What is for standard output is kept until it is flushed; the rest is said at once.
+    pub(crate) fn reply(&mut self, reply: &Reply) -> Result<()> {
+        match reply {
+            Reply::Message { group, message, is_ours } => self.message(group, message, *is_ours),
+            Reply::Sent(sent) => self.sent(sent),
+            Reply::Created(brief) => self.created(brief),
+            Reply::Joined { brief, how } => self.joined(brief, how),
+            Reply::Listed(brief) => self.listed(brief),
+            Reply::Invite { group, invite, link } => self.invite(group, invite, link.as_ref()),
+            Reply::Info(info) if self.form.shows_members => self.members(info),
+            Reply::Info(info) => self.info(info),
+            Reply::Roster { group, text } => self.roster(group, text),
+            Reply::Holder { .. } | Reply::Busy | Reply::Begun => Ok(()),
+        }
+    }
+
+    fn gaps(&mut self, gaps: &[Gap]) -> Vec<Value> {
+        let mut list = Vec::new();
+        for gap in gaps {
+            let name = gap.author.as_ref().and_then(|author| self.names.of(author));
+            list.push(json!({ "author": gap.author, "name": name, "from": gap.from, "to": gap.to }));
+        }
+        list
+    }
+
+    /// What is missing, in words.
+    fn gap(&mut self, gap: &Gap) -> String {
+        let of = match &gap.author {
+            Some(author) => format!(" of {}", self.called(author)),
+            None => String::new(),
+        };
+        match gap.to.saturating_sub(gap.from) {
+            0 => format!("entry {}{of} is missing", gap.from),
+            _ => format!("entries {} to {}{of} are missing", gap.from, gap.to),
+        }
+    }
+
+    fn message(&mut self, group: &Group, message: &Message, is_ours: bool) -> Result<()> {
+        let (text, unreadable) = match &message.text {
+            Text::Readable(text) => (Some(text), None),
+            Text::Unreadable(why) => (None, Some(why)),
+        };
+        if self.form.is_json {
+            let gaps = self.gaps(&message.gaps);
+            let object = json!({
+                "event": "message", "group": group.id, "group_name": group.name, "author": message.author,
+                "name": self.names.of(&message.author), "side": if is_ours { "out" } else { "in" },
+                "id": message.id, "inc": message.inc, "seq": message.seq, "time": message.time,
+                "reply_to": message.reply_to, "late": message.late, "gaps": gaps, "text": text,
+                "unreadable": unreadable,
+            });
+            return self.object(&object);
+        }
+        for gap in &message.gaps {
+            let gap = self.gap(gap);
+            self.line(&format!("-- {gap}"));
+        }
+        let who = if is_ours { "me".to_owned() } else { self.called(&message.author) };
+        let place = if self.form.names_groups { format!("{}/", sanitize_line(&group.name)) } else { String::new() };
+        let late = if message.late { " (late)" } else { "" };
+        let (mark, text) = match (text, unreadable) {
+            (Some(text), _) => ("", text.as_str()),
+            (None, why) => (" (unreadable)", why.map_or("", String::as_str)),
+        };
+        self.line(&format!("{} {place}{who}{late}{mark}: {}", time(message.time), sanitize_line(text)));
+        Ok(())
+    }
+
+    fn sent(&mut self, sent: &Sent) -> Result<()> {
+        let group = sanitize_line(&sent.group.name);
+        let (word, by, millis) = match &sent.outcome {
+            Outcome::Held(by, millis) => ("held", Some(by), Some(*millis)),
+            Outcome::Sent | Outcome::Late => ("sent", None, None),
+            Outcome::Unreachable(_) => ("unreachable", None, None),
+            Outcome::Alone => ("alone", None, None),
+        };
+        let error = match &sent.outcome {
+            Outcome::Held(..) | Outcome::Sent => None,
+            Outcome::Late => Some(Error::network(format!("no member of {group} has said in time that it holds it"))),
+            Outcome::Unreachable(why) => {
+                Some(Error::network(format!("no member of {group} can be reached: {}; kept", sanitize_line(why))))
+            }
+            Outcome::Alone if sent.deed.is_some() => None,
+            Outcome::Alone => Some(
+                Error::network(format!("{group} has no other member; kept")).hint("'kw-group invite' makes a link"),
+            ),
+        };
+        if self.form.is_json {
+            let name = by.and_then(|by| self.names.of(by)).map(str::to_owned);
+            let whom = sent.member.as_ref().and_then(|member| self.names.of(member)).map(str::to_owned);
+            let reason = error.as_ref().map(Error::to_string);
+            self.object(&match &sent.deed {
+                None => json!({
+                    "event": "sent", "group": sent.group.id, "group_name": sent.group.name, "id": sent.id,
+                    "outcome": word, "by": by, "name": name, "millis": millis, "reason": reason,
+                }),
+                Some(deed) => json!({
+                    "event": "done", "group": sent.group.id, "group_name": sent.group.name, "deed": deed,
+                    "member": sent.member, "name": whom,
+                    "id": sent.id, "outcome": word, "reason": reason,
+                }),
+            })?;
+        } else if let Some(deed) = &sent.deed {
+            let whom = sent.member.as_ref().map(|member| self.called(member));
+            // Of an invite, the link is the answer.
+            if let Some(text) = done(deed, whom.as_deref(), &group) {
+                self.line(&text);
+            }
+        } else if let (Some(by), Some(millis)) = (by, millis) {
+            let by = self.called(by);
+            self.line(&format!("held by {by} after {millis} ms"));
+        } else if matches!(sent.outcome, Outcome::Sent) {
+            self.line(&format!("sent to {group}"));
+        }
+        if let Some(error) = &error {
+            cli::report(NAME, error);
+        }
+        Ok(())
+    }
+
+    fn created(&mut self, brief: &Brief) -> Result<()> {
+        if self.form.is_json {
+            return self.group(brief, None);
+        }
+        cli::say(&format!("made {}, a {} group", sanitize_line(&brief.name), mode(brief.mode)));
+        self.line(&brief.id.to_string());
+        Ok(())
+    }
+
+    fn joined(&mut self, brief: &Brief, how: &Joined) -> Result<()> {
+        let name = sanitize_line(&brief.name);
+        let error = match how {
+            Joined::Active => None,
+            Joined::Waiting(why) => Some(Error::refused(format!("not a member of {name} yet: {}", sanitize_line(why)))),
+            Joined::Unreachable(why) => {
+                Some(Error::network(format!("no member of {name} can be reached: {}; kept", sanitize_line(why))))
+            }
+        };
+        match (&error, self.form.is_json) {
+            (_, true) => self.group(brief, error.as_ref().map(Error::to_string))?,
+            (None, false) => self.line(&format!("joined {name}")),
+            (Some(_), false) => {}
+        }
+        if let Some(error) = error {
+            cli::report(NAME, &error.hint("'kw-group serve' and later commands go on trying"));
+        }
+        Ok(())
+    }
+
+    fn listed(&mut self, brief: &Brief) -> Result<()> {
+        if self.form.is_json {
+            return self.group(brief, None);
+        }
+        let Brief { id, name, mode: who, status } = brief;
+        self.line(&format!("{}  {id}  {}  {}", sanitize_line(name), mode(*who), standing(*status)));
+        Ok(())
+    }
+
+    fn group(&mut self, brief: &Brief, reason: Option<String>) -> Result<()> {
+        self.object(&json!({
+            "event": "group", "group": brief.id, "group_name": brief.name, "mode": brief.mode,
+            "status": brief.status, "reason": reason,
+        }))
+    }
+
+    fn invite(&mut self, group: &Group, invite: &InviteInfo, link: Option<&Link>) -> Result<()> {
+        let InviteInfo { capability, by, expires, left, approve } = invite;
+        let until = time(expires.saturating_mul(1000));
+        let approved = if *approve { ", when approved" } else { "" };
+        if self.form.is_json {
+            let object = json!({
+                "event": "invite", "group": group.id, "group_name": group.name, "capability": capability, "by": by,
+                "name": self.names.of(by), "expires": expires.saturating_mul(1000), "left": left,
+                "approve": approve, "link": link.map(|link| &link.text),
+            });
+            self.object(&object)?;
+        }
+        let Some(link) = link else {
+            if !self.form.is_json {
+                let by = self.called(by);
+                self.line(&format!("{capability}  by {by}  {left} left  until {until}{approved}"));
+            }
+            return Ok(());
+        };
+        if !self.form.is_json {
+            self.line(&link.text);
+        }
+        let name = sanitize_line(&group.name);
+        let often = match left {
+            1 => "once".to_owned(),
+            left => format!("{left} times"),
+        };
+        cli::say(&format!(
+            "{NAME}: whoever has this link can join {name}: {often}, until {until}{approved}; 'kw-group invite {name} \
+             --revoke {}' ends that",
+            capability.to_string().get(..12).unwrap_or_default()
+        ));
+        if link.peers == 0 {
+            warn(
+                "the link names no address: nobody who has it knows where to dial; put \"addresses\" into config.json, \
+                 or serve at one that others can reach, and make another",
+            );
+        }
+        if self.form.draws {
+            let drawn = qr::of(&link.text, qr::coloured())?;
+            self.line(drawn.trim_end_matches('\n'));
+        }
+        Ok(())
+    }
+
+    fn members(&mut self, info: &Info) -> Result<()> {
+        let mut rows = Vec::new();
+        for member in &info.members {
+            let MemberInfo { member: key, role, muted, addresses, connected, seen, failure } = member;
+            let name = self.names.of(key).map(str::to_owned);
+            if self.form.is_json {
+                self.object(&json!({
+                    "event": "member", "group": info.brief.id, "group_name": info.brief.name, "member": key,
+                    "name": name, "role": role, "muted": muted, "connected": connected, "seen": seen,
+                    "addresses": addresses, "failure": failure,
+                }))?;
+                continue;
+            }
+            let mut standing = word(*role).to_owned();
+            if *muted {
+                standing += ", muted";
+            }
+            let reach = match (*key == info.me, connected, seen) {
+                (true, _, _) => "ourselves".to_owned(),
+                (_, true, _) => "connected".to_owned(),
+                (_, _, Some(seen)) => format!("seen {}", time(*seen)),
+                _ => "-".to_owned(),
+            };
+            let name = name.unwrap_or_else(|| "-".to_owned());
+            rows.push([name, key.to_string(), standing, reach, sanitize_line(&addresses.join(","))]);
+        }
+        for join in &info.joins {
+            let name = self.names.of(&join.member).map(str::to_owned);
+            if self.form.is_json {
+                self.object(&json!({
+                    "event": "member", "group": info.brief.id, "group_name": info.brief.name, "member": join.member,
+                    "name": name, "role": "waiting", "muted": false, "connected": false, "seen": join.since,
+                    "addresses": [], "failure": null,
+                }))?;
+                continue;
+            }
+            let since = format!("since {}", time(join.since));
+            let name = name.unwrap_or_else(|| "-".to_owned());
+            rows.push([name, join.member.to_string(), "waiting".to_owned(), since, String::new()]);
+        }
+        let aligned = table::align(&rows);
+        if !aligned.is_empty() {
+            self.line(aligned.trim_end_matches('\n'));
+        }
+        Ok(())
+    }
+
+    fn info(&mut self, info: &Info) -> Result<()> {
+        let connected = info.members.iter().filter(|member| member.connected).count();
+        let Brief { id, name, mode: who, status } = &info.brief;
+        if self.form.is_json {
+            let gaps = self.gaps(&info.gaps);
+            let object = json!({
+                "event": "info", "group": id, "group_name": name, "mode": who, "status": status, "title": info.title,
+                "owner": info.owner, "name": self.names.of(&info.owner), "created": info.created.saturating_mul(1000),
+                "history": info.history, "members": info.members.len(), "connected": connected,
+                "waiting": info.joins.len(), "entries": info.entries, "synced": info.synced, "gaps": gaps,
+                "forks": info.forks, "void": info.void,
+            });
+            return self.object(&object);
+        }
+        let title = if info.title == *name { String::new() } else { format!(", for others {}", info.title) };
+        let owner = self.called(&info.owner);
+        let synced = info.synced.map_or_else(|| "never".to_owned(), time);
+        let waiting = match info.joins.len() {
+            0 => String::new(),
+            count => format!(", {count} waiting for approval"),
+        };
+        for (what, is) in [
+            ("name", sanitize_line(&format!("{name}{title}"))),
+            ("id", id.to_string()),
+            ("mode", mode(*who).to_owned()),
+            ("status", standing(*status).to_owned()),
+            ("owner", owner),
+            ("made", time(info.created.saturating_mul(1000))),
+            ("history", format!("{} for newcomers", sanitize_line(&info.history))),
+            ("members", format!("{}, {connected} connected{waiting}", info.members.len())),
+            ("entries", info.entries.to_string()),
+            ("synced", synced),
+        ] {
+            self.line(&format!("{what:<9}{is}"));
+        }
+        for gap in &info.gaps {
+            let gap = self.gap(gap);
+            self.line(&format!("missing  {gap}"));
+        }
+        for author in &info.forks {
+            let author = self.called(author);
+            self.line(&format!("forked   {author} has written two entries in one place: what follows does not count"));
+        }
+        for why in &info.void {
+            self.line(&format!("void     {}", sanitize_line(why)));
+        }
+        Ok(())
+    }
+
+    /// Something that has changed.
+    pub(crate) fn roster(&mut self, group: &Group, text: &str) -> Result<()> {
+        if self.form.is_json {
+            let object = json!({ "event": "roster", "group": group.id, "group_name": group.name, "text": text });
+            return self.object(&object);
+        }
+        cli::say(&format!("{NAME}: {}: {}", sanitize_line(&group.name), sanitize_line(text)));
+        Ok(())
+    }
+}
+
+/// What was done, in words.
+fn done(deed: &str, whom: Option<&str>, group: &str) -> Option<String> {
+    let whom = whom.unwrap_or_default();
+    Some(match deed {
+        "promote" => format!("{whom} is an admin of {group}"),
+        "demote" => format!("{whom} is no admin of {group} any more"),
+        "mute" => format!("muted {whom}"),
+        "unmute" => format!("{whom} is heard again"),
+        "remove" => format!("removed {whom}"),
+        "approve" => format!("approved {whom}"),
+        "revoke" => "the invite lets nobody in any more".to_owned(),
+        "rename" => format!("renamed {group}"),
+        "leave" => format!("left {group}"),
+        _ => return None,
+    })
+}
+
+fn mode(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Private => "private",
+        Mode::Public => "PUBLIC",
+        Mode::Open => "OPEN",
+    }
+}
+
+fn standing(status: Status) -> &'static str {
+    match status {
+        Status::Pending => "pending",
+        Status::Waiting => "waiting",
+        Status::Active => "active",
+        Status::Left => "left",
+        Status::Removed => "removed",
+    }
+}
+
+fn word(role: Role) -> &'static str {
+    match role {
+        Role::Owner => "owner",
+        Role::Admin => "admin",
+        Role::Member => "member",
+    }
+}
+
+/// A time of a message, for people.
+pub(crate) fn time(millis: u64) -> String {
+    timestamp(SystemTime::UNIX_EPOCH + Duration::from_millis(millis))
+}
