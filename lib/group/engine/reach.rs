@@ -98,12 +98,8 @@ impl House {
     async fn visit_member(self, group: Arc<Group>, key: PublicKey, addresses: Vec<HostPort>) {
         let began = Instant::now();
         let ended = match self.dial_member(&group, key, &addresses).await {
-            Ok(connection) => {
-                if let Some(reach) = group.links().reach.get_mut(&key) {
-                    reach.is_dialed = false;
-                }
-                self.hold(&group, connection).await
-            }
+            // It counts as dialed until the conversation is over: else, for a moment, everybody would seem to have been tried.
+            Ok(connection) => self.hold(&group, connection).await,
             Err(error) => Err(error),
         };
         let failed = ended
