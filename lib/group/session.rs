@@ -10,10 +10,10 @@ use crate::error::{Error, Result};
 use crate::key::PublicKey;
 use crate::proto::group::message::{CHUNK, Tip};
 use crate::proto::group::{Class, Entry, LogId, Message};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 /// How long an entry of which somebody has told us may take to come from elsewhere, in milliseconds.
-const PATIENCE: u64 = 200;
+const PATIENCE: u64 = 100;
 
 /// How long it may take while other entries come.
 const MOST_PATIENCE: u64 = 10_000;
@@ -50,6 +50,8 @@ pub struct Session {
     tells_all: bool,
     /// What we had when we said HELLO: both compare what both have said, and so come to the same.
     began: Option<((Digest, Digest), Vec<Tip>)>,
+    /// Forks that were told, or heard of from the other.
+    forks: HashSet<LogId>,
     /// The version of the replica at which nothing was left to say.
     quiet_at: Option<u64>,
 }
@@ -60,7 +62,7 @@ pub enum Came {
     /// Entries; what has become of them.
     Entries(Taken),
     /// A proof that an author has written two entries in one place; it is new.
-    Fork([Entry; 2]),
+    Fork(Box<[Entry; 2]>),
     /// The other has stored entries, or told how far its logs go.
     Tips,
     /// The other passes on that a key wants to become a member.
@@ -94,6 +96,7 @@ impl Session {
             lacking: HashMap::new(),
             tells_all: false,
             quiet_at: None,
+            forks: HashSet::new(),
             began: Some((digests, replica.tips().collect())),
         }
     }
@@ -146,10 +149,13 @@ impl Session {
                 self.told_only = true;
                 Ok(Came::Nothing)
             }
-            Message::Fork(fork) => match replica.take_fork((*fork).clone())? {
-                true => Ok(Came::Fork(*fork)),
-                false => Ok(Came::Nothing),
-            },
+            Message::Fork(fork) => {
+                let is_new = replica.take_fork((*fork).clone())?;
+                if replica.is_forked(&fork[0].header.log) {
+                    self.forks.insert(fork[0].header.log);
+                }
+                Ok(if is_new { Came::Fork(fork) } else { Came::Nothing })
+            }
             Message::Join { capability, signature, joiner } => Ok(Came::Join { capability, signature, joiner }),
             Message::Wait(_) => Ok(Came::Nothing),
         }
@@ -164,9 +170,6 @@ impl Session {
     ) -> Result<Came> {
         if group != replica.group() {
             return Err(Error::protocol("a HELLO of another group"));
-        }
-        for fork in replica.forks() {
-            self.queue.push_back(Message::Fork(Box::new(fork.clone())));
         }
         let (digests, tips) = self.began.take().ok_or_else(|| Error::protocol("a second HELLO"))?;
         if (roster, content) == digests {
@@ -230,9 +233,6 @@ impl Session {
         for log in &taken.differing {
             self.prove(replica, log, replica.end(log))?;
         }
-        for fork in &taken.forks {
-            self.queue.push_back(Message::Fork(Box::new(fork.clone())));
-        }
         let is_vain = taken.stored.is_empty()
             && !taken.is_early
             && taken.refused.is_empty()
@@ -280,6 +280,11 @@ impl Session {
         }
         if !self.is_met || self.quiet_at == Some(replica.version()) {
             return Ok(None);
+        }
+        let untold = replica.forks().find(|fork| !self.forks.contains(&fork[0].header.log));
+        if let Some(fork) = untold {
+            self.forks.insert(fork[0].header.log);
+            return Ok(Some(Message::Fork(Box::new(fork.clone()))));
         }
         if !self.told_only
             && let Some(entries) = self.entries(replica)?
@@ -352,7 +357,7 @@ impl Session {
                 if from > tip.seq {
                     continue;
                 }
-                let entries = replica.read(&tip.log, from, CHUNK - bytes)?;
+                let entries = replica.signed(&tip.log, from, CHUNK - bytes)?;
                 bytes += entries.iter().map(length).sum::<usize>();
                 chunk.extend(entries);
                 if bytes >= CHUNK {

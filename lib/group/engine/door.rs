@@ -5,7 +5,6 @@ use super::session::run;
 use super::{House, tend};
 use crate::conn::{Incoming, Listener, Reason};
 use crate::error::Result;
-use crate::json;
 use crate::proto::group::Request;
 use crate::threads::on_disk;
 use crate::trust::Admission;
@@ -62,7 +61,7 @@ impl House {
     fn let_in(&self, incoming: Incoming, strangers: &Arc<Semaphore>) {
         let (house, strangers) = (self.clone(), strangers.clone());
         self.spawn(async move {
-            let request = json::parse::<Request>(incoming.request(), 256);
+            let request = Request::decode(incoming.request());
             // Whether there is such a group is nobody's business but its members'.
             let unknown = "you are no member of this group, or there is none";
             let Some(group) = request.ok().and_then(|request| house.loaded(&request.group)) else {

@@ -5,7 +5,7 @@ use super::{House, Status};
 use crate::addr::HostPort;
 use crate::error::{Error, Result};
 use crate::group::home::{DiskShelf, Facts, Group as Kept, Known};
-use crate::group::keys::{EpochKey, Opened, open_body, unwrap};
+use crate::group::keys::{EpochKey, MAX_JOINT, Opened, open_body, unwrap};
 use crate::group::replica::Replica;
 use crate::key::{KeyPair, PublicKey};
 use crate::proto::group::roster::{Op, Role, Wraps};
@@ -171,7 +171,7 @@ impl Loaded {
             match entry.header.kind {
                 Kind::Addresses => {
                     if let Opened::Text(text) = self.open(entry)
-                        && let Ok(said) = crate::json::parse::<Addresses>(&text, 1 << 14)
+                        && let Ok(said) = Addresses::decode(&text)
                     {
                         let addresses: Vec<HostPort> =
                             said.addresses.iter().take(MAX_ADDRESSES).filter_map(|at| at.parse().ok()).collect();
@@ -258,6 +258,13 @@ impl Loaded {
             return Err(Error::refused("the group's key has not come yet")
                 .hint("an admin gives it when one is reached; 'kw-group info' says who can be"));
         }
+        if keys.len() > MAX_JOINT {
+            return Err(Error::refused(format!(
+                "the group has {} keys at once, and at most {MAX_JOINT} seal a message",
+                keys.len()
+            ))
+            .hint("the owner or an admin makes a new one when it is reached"));
+        }
         Ok(keys)
     }
 
@@ -280,7 +287,8 @@ impl Loaded {
     /// Our own log of a class.
     pub(super) fn own_log(&mut self, class: Class) -> Result<LogId> {
         let log = self.kept.own_log(class)?;
-        if self.replica.is_forked(&log) {
+        // Behind a cut, or where two entries stand in one place, nothing of ours counts any more.
+        if self.replica.is_closed(&log) {
             self.kept.retire_log(class)?;
             return self.kept.own_log(class);
         }

@@ -7,6 +7,7 @@ use crate::addr::HostPort;
 use crate::chat::Config;
 use crate::conn::Listener;
 use crate::error::{Error, Result};
+use crate::group::replica::Words;
 use crate::json;
 use crate::key::PublicKey;
 use crate::proto::group::{Addresses, Class, EntryId, GROUP, GroupId, Kind, MAX_TEXT_LEN};
@@ -138,7 +139,7 @@ impl Group {
         let keys = if kind == Kind::Leave { Vec::new() } else { state.present_keys()? };
         let log = state.own_log(Class::Content)?;
         let now = millis(SystemTime::now());
-        let entry = state.replica.write(house.me(), log, kind, text, reply_to, &keys, now)?;
+        let entry = state.replica.write(house.me(), log, &Words { kind, text, reply_to }, &keys, now)?;
         state.absorb(house, std::slice::from_ref(&entry))?;
         Ok(entry.id)
     }

@@ -84,7 +84,7 @@ impl Loaded {
         let newest = roster.epochs().iter().map(|epoch| epoch.clock).max().unwrap_or(0);
         let want = if let Some(left) = left {
             Want::Remove(left)
-        } else if is_private && roster.keys().len() > 1 {
+        } else if is_private && (roster.keys().len() > 1 || !roster.strangers().is_empty()) {
             Want::Rotate
         } else if is_private && !lacking.is_empty() {
             if has_all { Want::Give(lacking) } else { Want::Rotate }

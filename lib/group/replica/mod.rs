@@ -4,6 +4,7 @@ mod take;
 mod write;
 
 pub use take::Taken;
+pub use write::Words;
 
 use super::roster::{Known, Roster};
 use super::shelf::{Shelf, Stored};
@@ -12,7 +13,7 @@ use crate::kdf;
 use crate::key::PublicKey;
 use crate::proto::group::message::Tip;
 use crate::proto::group::roster::{Act, Place};
-use crate::proto::group::{Class, Entry, EntryId, Genesis, GroupId, LogId};
+use crate::proto::group::{Class, Entry, EntryId, Genesis, GroupId, Inc, LogId};
 use std::collections::{BTreeMap, HashMap};
 
 /// How far ahead of us a clock may be without being flagged, in milliseconds.
@@ -29,7 +30,11 @@ pub struct Replica<S> {
     shelf: S,
     logs: BTreeMap<LogId, Log>,
     acts: Vec<Known>,
+    /// Where the acts stand, with their clocks.
+    places: HashMap<(PublicKey, Inc, u64), (EntryId, u64)>,
     roster: Roster,
+    /// Whether there are acts that the roster does not know of yet.
+    is_stale: bool,
     /// Where logs end whose author wrote two entries in one place: before the first of those.
     forks: BTreeMap<LogId, [Entry; 2]>,
     /// When something was last stored that came from another member.
@@ -65,7 +70,9 @@ impl<S: Shelf> Replica<S> {
             shelf,
             logs: BTreeMap::new(),
             acts: Vec::new(),
+            places: HashMap::new(),
             roster,
+            is_stale: false,
             forks,
             progress: 0,
             version: 0,
@@ -146,6 +153,12 @@ impl<S: Shelf> Replica<S> {
         self.forks.contains_key(log)
     }
 
+    /// Whether nothing that is written into `log` from now on would count.
+    pub fn is_closed(&self, log: &LogId) -> bool {
+        let first = self.first_of(log);
+        self.is_forked(log) || first.is_some_and(|first| self.roster.cut(log, &first).is_some())
+    }
+
     /// Where an entry of `author` stands, if it is there: it is looked for from the end.
     ///
     /// # Errors
@@ -202,6 +215,32 @@ impl<S: Shelf> Replica<S> {
         Ok(entries)
     }
 
+    /// The same, ending with an entry whose signature is there, so that whoever gets them can prove them. If that stands behind
+    /// what counts, what is between comes with it.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    pub fn signed(&self, log: &LogId, from: u64, most: usize) -> Result<Vec<Entry>> {
+        let mut entries = self.read(log, from, most)?;
+        let is_open = |entries: &[Entry]| entries.last().is_some_and(|last| last.signature.is_none());
+        let mut beyond = Vec::new();
+        let mut at = entries.last().map_or(from, |last| last.header.seq + 1);
+        while is_open(if beyond.is_empty() { &entries } else { &beyond }) {
+            let next = self.shelf.read(log, at, 1)?;
+            let Some(last) = next.last() else { break };
+            at = last.header.seq + 1;
+            beyond.extend(next);
+        }
+        if is_open(&beyond) {
+            beyond.clear();
+        }
+        entries.extend(beyond);
+        while is_open(&entries) {
+            entries.pop();
+        }
+        Ok(entries)
+    }
+
     /// The first 16 bytes of the id of the entry in place `seq`, if it counts.
     ///
     /// # Errors
@@ -245,10 +284,17 @@ impl<S: Shelf> Replica<S> {
             let Some(last) = entries.last() else { break };
             from = last.header.seq + 1;
             for entry in &entries {
-                self.acts.push(known(entry)?);
+                self.push_act(known(entry)?);
             }
         }
         Ok(())
+    }
+
+    fn push_act(&mut self, act: Known) {
+        let place = &act.place;
+        self.places.insert((place.author, place.inc, place.seq), (place.id, act.clock));
+        self.acts.push(act);
+        self.is_stale = true;
     }
 
     /// Folds the roster anew, and sees how far each log counts by it.
@@ -277,6 +323,7 @@ impl<S: Shelf> Replica<S> {
             }
         }
         self.version += 1;
+        self.is_stale = false;
         Ok(())
     }
 

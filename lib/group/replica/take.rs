@@ -7,12 +7,19 @@ use crate::group::shelf::{Shelf, Stored};
 use crate::key::PublicKey;
 use crate::proto::group::message::Tip;
 use crate::proto::group::{Class, Entry, EntryId, LogId};
+use crate::sign::Signature;
 
 /// Most bytes of one author.
 const MOST_OF_ONE: u64 = 256 << 20;
 
+/// Most logs of one author in one class: each restored backup begins another.
+const MOST_LOGS_OF_ONE: usize = 64;
+
 /// Entries older than this may come without their bodies, which their keepers may have dropped: milliseconds.
 const MAY_LACK_BODY: u64 = 7 * 24 * 3600 * 1000;
+
+/// In rows of so many entries or fewer each signature is checked, and kept if it is right.
+const CHECKED_ROW: usize = 32;
 
 /// What became of entries.
 #[derive(Debug, Default)]
@@ -29,6 +36,25 @@ pub struct Taken {
     pub differing: Vec<LogId>,
 }
 
+/// Cuts off what does not follow in a row, and what stands behind its last good signature. Without any nothing of it is proven.
+fn sign_off(run: &mut Vec<Entry>) -> bool {
+    let follows = |pair: &&[Entry]| matches!(pair, [one, next] if next.header.prev == one.id);
+    let in_row = run.windows(2).take_while(follows).count() + 1;
+    run.truncate(in_row);
+    while run.last().is_some_and(|last| !last.is_signed()) {
+        run.pop();
+    }
+    let is_act = run.first().is_some_and(|first| first.header.log.class == Class::Roster);
+    let is_short = is_act || run.len() <= CHECKED_ROW;
+    let interior = run.len().saturating_sub(1);
+    for entry in run.iter_mut().take(interior) {
+        if !is_short || !entry.is_signed() {
+            entry.signature = Signature::none();
+        }
+    }
+    !run.is_empty()
+}
+
 /// Why an entry is not taken.
 enum No {
     Early,
@@ -39,7 +65,8 @@ impl<S: Shelf> Replica<S> {
     /// Takes what is right of `entries`, in which those of a log stand in a row. What is stored when it returns survives a loss
     /// of power.
     ///
-    /// Of each row only the last signature is checked: it commits to all before it through their hashes.
+    /// The last signature of a row commits to all before it through their hashes. In a long row only that one is checked, and the
+    /// others are not kept: nobody may believe what nobody has checked.
     ///
     /// # Errors
     /// They cannot be stored.
@@ -65,11 +92,13 @@ impl<S: Shelf> Replica<S> {
                 self.shelf.append(&run)?;
                 self.remember(&run);
                 for entry in &run {
-                    self.acts.push(known(entry)?);
+                    self.push_act(known(entry)?);
                 }
-                self.fold()?;
                 taken.stored.extend(run);
             }
+        }
+        if self.is_stale {
+            self.fold()?;
         }
         if !content.is_empty() {
             if let Err(error) = self.shelf.append(&content) {
@@ -140,21 +169,37 @@ impl<S: Shelf> Replica<S> {
             taken.differing.push(log);
             return Ok(Vec::new());
         }
+        let logs_of_one =
+            || self.logs.keys().filter(|other| (other.class, other.author) == (log.class, log.author)).count();
+        if before.is_none() && logs_of_one() >= MOST_LOGS_OF_ONE {
+            taken.refused.push((log.author, format!("more than {MOST_LOGS_OF_ONE} logs of one kind")));
+            return Ok(Vec::new());
+        }
         if before.is_some_and(|stored| stored.bytes > MOST_OF_ONE) {
             let full = format!("more than {} MiB of entries", MOST_OF_ONE >> 20);
             taken.refused.push((log.author, full));
             return Ok(Vec::new());
         }
-        let (mut last, mut clock) = (first.header.prev, before.map_or(0, |stored| stored.clock));
+        if !sign_off(&mut run) {
+            taken.refused.push((log.author, "an entry that its author did not sign".to_owned()));
+            return Ok(Vec::new());
+        }
+        let Some(first) = run.first() else { return Ok(run) };
+        let mut clock = before.map_or(0, |stored| stored.clock);
         let origin = before.map_or(first.header.roster, |stored| stored.first);
         let mut right = run.len();
         for (at, entry) in run.iter().enumerate() {
-            let in_place = if entry.header.prev != last {
-                Err(No::Refused("an entry that does not follow the one before it".to_owned()))
-            } else if entry.header.clock <= clock {
+            let in_place = if entry.header.clock <= clock {
                 Err(No::Refused("an entry whose clock is not after the one before it".to_owned()))
             } else {
-                self.judge(entry, &origin, now)
+                match self.judge(entry, &origin, now) {
+                    // Folding is dear: it is done where it may make a difference.
+                    Err(_) if self.is_stale => {
+                        self.fold()?;
+                        self.judge(entry, &origin, now)
+                    }
+                    judged => judged,
+                }
             };
             if let Err(no) = in_place {
                 match no {
@@ -164,13 +209,9 @@ impl<S: Shelf> Replica<S> {
                 right = at;
                 break;
             }
-            (last, clock) = (entry.id, entry.header.clock);
+            clock = entry.header.clock;
         }
         run.truncate(right);
-        if run.last().is_some_and(|last| !last.is_signed()) {
-            taken.refused.push((log.author, "an entry that its author did not sign".to_owned()));
-            return Ok(Vec::new());
-        }
         Ok(run)
     }
 
@@ -208,18 +249,19 @@ impl<S: Shelf> Replica<S> {
         if header.log.class == Class::Content {
             return Ok(());
         }
+        if header.clock > now.saturating_add(MOST_AHEAD) {
+            // Every later act would have to be later still.
+            let minutes = (header.clock - now) / 60_000;
+            return Err(No::Refused(format!("an act whose clock is {minutes} minutes ahead of ours")));
+        }
         let known = known(entry).map_err(|error| No::Refused(error.to_string()))?;
         for seen in &known.act.seen {
             let log = LogId { class: Class::Roster, author: seen.author, inc: seen.inc };
-            let place = self
-                .acts
-                .iter()
-                .find(|act| (act.place.author, act.place.inc, act.place.seq) == (seen.author, seen.inc, seen.seq));
-            match place {
-                Some(act) if act.place.id != seen.id => {
+            match self.places.get(&(seen.author, seen.inc, seen.seq)) {
+                Some((id, _)) if *id != seen.id => {
                     return Err(No::Refused("an act that has seen another act than ours".to_owned()));
                 }
-                Some(act) if act.clock >= header.clock => {
+                Some((_, clock)) if *clock >= header.clock => {
                     return Err(No::Refused("an act that is older than what it has seen".to_owned()));
                 }
                 Some(_) if log == header.log => {

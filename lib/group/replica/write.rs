@@ -3,27 +3,31 @@
 use super::{MOST_AHEAD, Replica, known, short};
 use crate::error::{Error, Result};
 use crate::group::keys::{EpochKey, joint_id, seal_body};
+use crate::group::roster::Roster;
 use crate::group::shelf::Shelf;
 use crate::key::KeyPair;
 use crate::proto::group::entry::MAX_DEPS;
 use crate::proto::group::roster::{Act, Op, Place, Wraps};
 use crate::proto::group::{Class, Dep, Entry, EntryId, Header, KeyId, Kind, LogId};
 
+/// What is said.
+#[derive(Clone, Copy, Debug)]
+pub struct Words<'a> {
+    /// As what.
+    pub kind: Kind,
+    /// In which words.
+    pub text: &'a [u8],
+    /// In answer to what; zero for nothing.
+    pub reply_to: EntryId,
+}
+
 impl<S: Shelf> Replica<S> {
-    /// Writes content into our log `log`: `text`, sealed under `keys` together, or in clear without any.
+    /// Writes content into our log `log`: words, sealed under `keys` together, or in clear without any.
     ///
     /// # Errors
     /// A text that is too long; it cannot be stored.
-    pub fn write(
-        &mut self,
-        me: &KeyPair,
-        log: LogId,
-        kind: Kind,
-        text: &[u8],
-        reply_to: EntryId,
-        keys: &[EpochKey],
-        now: u64,
-    ) -> Result<Entry> {
+    pub fn write(&mut self, me: &KeyPair, log: LogId, words: &Words<'_>, keys: &[EpochKey], now: u64) -> Result<Entry> {
+        let Words { kind, text, reply_to } = *words;
         let mut header = self.header(log, kind, now);
         header.roster = self.roster.head(&me.public());
         header.reply_to = reply_to;
@@ -53,14 +57,17 @@ impl<S: Shelf> Replica<S> {
         header.clock = header.clock.max(after + 1);
         let entry = Entry::sign(me, header, Act { seen, op, key }.encode()?)?;
         let act = known(&entry)?;
+        let mut acts = self.unforked();
+        acts.push(act.clone());
+        let trial = Roster::fold(&self.genesis, &acts);
+        if let Some((_, why)) = trial.void().iter().find(|(id, _)| *id == entry.id) {
+            return Err(Error::refused(why.clone()));
+        }
         self.shelf.append(std::slice::from_ref(&entry))?;
         self.remember(std::slice::from_ref(&entry));
-        self.acts.push(act);
+        self.push_act(act);
         self.fold()?;
-        match self.roster.void().iter().find(|(id, _)| *id == entry.id) {
-            Some((_, why)) => Err(Error::refused(why.clone())),
-            None => Ok(entry),
-        }
+        Ok(entry)
     }
 
     /// What every entry of ours says.

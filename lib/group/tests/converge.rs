@@ -50,7 +50,7 @@ fn run(seed: u64, mode: Mode) {
     }
     for one in 0..count {
         // A ring, or everybody with everybody.
-        for other in one + 1..if seed % 2 == 0 { count } else { count.min(one + 2) } {
+        for other in one + 1..if seed.is_multiple_of(2) { count } else { count.min(one + 2) } {
             net.connect(one, other);
         }
     }
