@@ -4,6 +4,7 @@
 //! [`session`] is a conversation of two replicas. With files: [`shelf`], [`home`]. With the network: [`engine`].
 
 pub mod engine;
+pub mod history;
 pub mod home;
 pub mod keys;
 pub mod replica;

@@ -41,7 +41,7 @@ pub trait Shelf: Send {
     /// A full disk, among others.
     fn append(&mut self, entries: &[Entry]) -> Result<()>;
 
-    /// Two entries that their author wrote in one place. Kept for ever, once for each log.
+    /// Two entries that their author wrote in one place. Kept for ever: of each log those in the lowest place.
     ///
     /// # Errors
     /// As [`Shelf::append`].
@@ -119,7 +119,11 @@ impl Shelf for MemoryShelf {
 
     fn keep_fork(&mut self, fork: &[Entry; 2]) -> Result<()> {
         let [first, _] = fork;
-        self.forks.entry(first.header.log).or_insert_with(|| fork.clone().map(|entry| Entry { body: None, ..entry }));
+        let known = self.forks.get(&first.header.log).map(|[known, _]| known.header.seq);
+        if known.is_none_or(|known| known > first.header.seq) {
+            let fork = fork.clone().map(|entry| Entry { body: None, ..entry });
+            self.forks.insert(first.header.log, fork);
+        }
         Ok(())
     }
 

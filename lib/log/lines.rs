@@ -42,6 +42,13 @@ impl Lines {
         self
     }
 
+    /// The same without those behind `place`, where one begins.
+    #[must_use]
+    pub fn up_to(mut self, place: u64) -> Self {
+        self.end = self.end.min(place);
+        self
+    }
+
     /// How many bytes they have.
     #[must_use]
     pub fn bytes(&self) -> u64 {

@@ -9,7 +9,7 @@ use crate::group::keys::{EpochKey, MAX_JOINT, Opened, open_body, unwrap};
 use crate::group::replica::Replica;
 use crate::key::{KeyPair, PublicKey};
 use crate::proto::group::roster::{Op, Role, Wraps};
-use crate::proto::group::{Addresses, Class, Entry, Genesis, GroupId, Header, KeyId, Kind, LogId, Mode};
+use crate::proto::group::{Addresses, Class, Entry, Genesis, GroupId, KeyId, Kind, LogId, Mode};
 use crate::threads::lock;
 use crate::trust::MAX_ADDRESSES;
 use std::collections::{BTreeMap, HashMap};
@@ -85,7 +85,8 @@ impl Group {
         let facts = kept.facts()?;
         let genesis = facts.genesis.clone();
         let (known, keys) = (kept.known()?, kept.keys()?);
-        let replica = Replica::open(genesis.clone(), DiskShelf::open(&kept)?)?;
+        let shelf = if reads_only { DiskShelf::look(&kept)? } else { DiskShelf::open(&kept)? };
+        let replica = Replica::open(genesis.clone(), shelf)?;
         let mut loaded = Loaded { replica, kept, facts, known, keys };
         // What a process that died had stored and not looked at.
         let given: Vec<Wraps> =
@@ -293,13 +294,6 @@ impl Loaded {
             return self.kept.own_log(class);
         }
         Ok(log)
-    }
-
-    /// Whether an entry is shown.
-    pub(super) fn is_shown(&self, header: &Header) -> bool {
-        let first = self.replica.first_of(&header.log).unwrap_or(header.roster);
-        header.seq <= self.replica.end(&header.log)
-            && matches!(self.replica.roster().verdict(header, &first), crate::group::roster::Verdict::Counts)
     }
 }
 

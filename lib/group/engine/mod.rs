@@ -15,11 +15,9 @@ mod tend;
 #[cfg(test)]
 mod tests;
 
+pub use super::history::{Gap, Message, Position, Text};
 pub use super::home::{GROUPS_DIR, Status};
-pub use report::{
-    Begin, Brief, Deed, Delivery, Event, Gap, Info, InviteInfo, JoinInfo, Joined, MemberInfo, Message, Position, Terms,
-    Text,
-};
+pub use report::{Begin, Brief, Deed, Delivery, Event, Info, InviteInfo, JoinInfo, Joined, MemberInfo, Terms};
 
 use super::home::{Facts, Groups};
 use super::keys::EpochKey;

@@ -2,18 +2,14 @@
 
 use super::House;
 use super::group::{Group, Loaded};
-use super::report::{Begin, Brief, Gap, Info, InviteInfo, JoinInfo, MemberInfo, Message, Position, Text};
+use super::report::{Begin, Brief, Info, InviteInfo, JoinInfo, MemberInfo};
 use crate::error::Result;
-use crate::group::home::Cursor;
+use crate::group::history::{History as Said, Lens, Message, Position};
 use crate::group::keys::Opened;
-use crate::group::shelf::{Shelf, Stored};
+use crate::group::roster::Verdict;
 use crate::key::PublicKey;
-use crate::proto::group::{Class, Entry, EntryId, GroupId, History, Kind, LogId};
+use crate::proto::group::{Class, Entry, EntryId, GroupId, Header, History, LogId};
 use crate::threads::on_disk;
-use std::collections::{BTreeMap, HashMap};
-
-/// Bytes of a log that are read at a time.
-const PIECE: usize = 256 << 10;
 
 impl House {
     /// All groups that are here, those that were left among them, by name.
@@ -56,7 +52,7 @@ impl House {
     pub fn last(&self, group: GroupId, most: usize) -> Result<Vec<Message>> {
         let group = self.group(&group)?;
         let state = group.state();
-        state.last(most)
+        state.look(|history, lens| history.last(most, lens))
     }
 
     /// Where a reader stands who begins at `begin`. Waits for the disk.
@@ -66,16 +62,11 @@ impl House {
     pub fn position(&self, group: GroupId, begin: Begin) -> Result<Position> {
         let group = self.group(&group)?;
         let state = group.state();
-        let mut position = Position::new();
-        for stored in state.content() {
-            let seq = match begin {
-                Begin::Start => 0,
-                Begin::Now => stored.seq,
-                Begin::Time(time) => state.before(&stored, time)?,
-            };
-            position.insert((stored.log.author, stored.log.inc), seq);
-        }
-        Ok(position)
+        state.look(|history, _| match begin {
+            Begin::Start => Ok(Position::new()),
+            Begin::Now => Ok(history.end()),
+            Begin::Time(time) => history.at(time),
+        })
     }
 
     /// The next messages behind `position`, which is moved behind them: at most `most`, in order; none if there are no more.
@@ -86,7 +77,7 @@ impl House {
     pub fn after(&self, group: GroupId, position: &mut Position, most: usize) -> Result<Vec<Message>> {
         let group = self.group(&group)?;
         let state = group.state();
-        state.after(position, most)
+        state.look(|history, lens| history.after(position, most, lens))
     }
 
     /// Where the cursor `name` stands; `None` if it is new. Waits for the disk.
@@ -94,8 +85,7 @@ impl House {
     /// # Errors
     /// A name that cannot be one; state that cannot be read.
     pub fn cursor(&self, group: GroupId, name: &str) -> Result<Option<Position>> {
-        let cursor = self.group(&group)?.state().kept.cursor(name)?;
-        Ok(Some(cursor.places().collect::<Position>()).filter(|position| !position.is_empty()))
+        self.group(&group)?.state().kept.cursor(name)
     }
 
     /// Moves the cursor `name`. Waits for the disk.
@@ -103,153 +93,17 @@ impl House {
     /// # Errors
     /// As [`House::cursor`]; too many names.
     pub fn set_cursor(&self, group: GroupId, name: &str, position: &Position) -> Result<()> {
-        let mut cursor = Cursor::default();
-        for ((author, inc), seq) in position {
-            cursor.set(&LogId { class: Class::Content, author: *author, inc: *inc }, *seq);
-        }
-        self.group(&group)?.state().kept.set_cursor(name, &cursor)
+        self.group(&group)?.state().kept.set_cursor(name, position)
     }
 }
 
 impl Loaded {
-    /// The logs of content.
-    fn content(&self) -> Vec<Stored> {
-        self.replica.logs().filter(|stored| stored.log.class == Class::Content).copied().collect()
-    }
-
-    /// The place of the last entry of a log that was written at `time` or before. Times of a log need not rise, but those who
-    /// tell them wrong are not found by them.
-    fn before(&self, stored: &Stored, time: u64) -> Result<u64> {
-        let (mut low, mut high) = (0, stored.seq);
-        while low < high {
-            let middle = low + (high - low).div_ceil(2);
-            let entry = self.replica.shelf().read(&stored.log, middle, 1)?;
-            match entry.first().is_some_and(|entry| entry.header.time <= time) {
-                true => low = middle,
-                false => high = middle - 1,
-            }
-        }
-        Ok(low)
-    }
-
-    /// The last messages of all logs together: of each no more is read than may be among them.
-    fn last(&self, most: usize) -> Result<Vec<Message>> {
-        let mut logs = self.content();
-        logs.sort_by_key(|stored| std::cmp::Reverse(stored.clock));
-        let mut last: BTreeMap<(u64, PublicKey, u64), Entry> = BTreeMap::new();
-        for stored in logs {
-            let mut before = stored.seq.min(self.replica.end(&stored.log));
-            let step = u64::try_from(most).unwrap_or(u64::MAX).clamp(1, 1024);
-            while before > 0 {
-                let least = last.first_key_value().map(|((clock, ..), _)| *clock).filter(|_| last.len() >= most);
-                let from = before.saturating_sub(step) + 1;
-                let entries = self.between(&stored.log, from, before)?;
-                // The clocks of a log rise.
-                let is_done = entries.first().is_none_or(|entry| least.is_some_and(|least| entry.header.clock < least));
-                for entry in entries {
-                    if entry.header.kind == Kind::Message && self.is_shown(&entry.header) {
-                        let header = &entry.header;
-                        last.insert((header.clock, header.log.author, header.seq), entry);
-                        if last.len() > most {
-                            last.pop_first();
-                        }
-                    }
-                }
-                if is_done
-                    || (last.len() >= most
-                        && last.first_key_value().is_some_and(|((clock, ..), _)| *clock >= stored.clock))
-                {
-                    break;
-                }
-                before = from - 1;
-            }
-        }
-        Ok(last.into_values().map(|entry| self.message(&entry, false)).collect())
-    }
-
-    /// The entries of a log in the places `from` to `to`.
-    fn between(&self, log: &LogId, from: u64, to: u64) -> Result<Vec<Entry>> {
-        let mut found = Vec::new();
-        let mut at = from;
-        while at <= to {
-            let entries = self.replica.shelf().read(log, at, PIECE)?;
-            let Some(last) = entries.last() else { break };
-            at = last.header.seq + 1;
-            found.extend(entries.into_iter().filter(|entry| entry.header.seq <= to));
-        }
-        Ok(found)
-    }
-
-    /// What stands behind `position`, in order.
-    fn after(&self, position: &mut Position, most: usize) -> Result<Vec<Message>> {
-        let mut heads: Vec<(Stored, std::collections::VecDeque<Entry>)> = Vec::new();
-        for stored in self.content() {
-            heads.push((stored, std::collections::VecDeque::new()));
-        }
-        let mut messages = Vec::new();
-        while messages.len() < most {
-            for (stored, entries) in &mut heads {
-                let place = position.get(&(stored.log.author, stored.log.inc)).copied().unwrap_or(0);
-                let end = self.replica.end(&stored.log);
-                if entries.is_empty() && place < end {
-                    entries.extend(self.replica.shelf().read(&stored.log, place + 1, PIECE / 8)?);
-                    entries.retain(|entry| entry.header.seq <= end);
-                }
-            }
-            let next = heads.iter_mut().filter(|(_, entries)| !entries.is_empty()).min_by_key(|(_, entries)| {
-                entries.front().map(|entry| (entry.header.clock, entry.header.log.author, entry.header.seq))
-            });
-            let Some(entry) = next.and_then(|(_, entries)| entries.pop_front()) else { break };
-            let header = &entry.header;
-            position.insert((header.log.author, header.log.inc), header.seq);
-            if header.kind == Kind::Message && self.is_shown(header) {
-                messages.push(self.message(&entry, false));
-            }
-        }
-        Ok(messages)
-    }
-
-    /// A message as it is shown.
-    fn message(&self, entry: &Entry, late: bool) -> Message {
-        let header = &entry.header;
-        let text = match self.open(entry) {
-            _ if entry.body.is_none() => Text::Unreadable("it was dropped to save space".to_owned()),
-            Opened::Text(text) => match String::from_utf8(text) {
-                Ok(text) => Text::Readable(text),
-                Err(_) => Text::Unreadable("it is no text".to_owned()),
-            },
-            Opened::NoKey(_) => Text::Unreadable("it is sealed under a key that we were not given".to_owned()),
-            Opened::Broken => Text::Unreadable("it is not what its author sealed".to_owned()),
-        };
-        Message {
-            group: header.group,
-            id: entry.id,
-            author: header.log.author,
-            inc: header.log.inc,
-            seq: header.seq,
-            clock: header.clock,
-            time: header.time,
-            text,
-            reply_to: Some(header.reply_to).filter(|id| *id != EntryId::default()),
-            late,
-            gaps: self.gaps_before(entry),
-        }
-    }
-
-    /// What the author had seen and is not here.
-    fn gaps_before(&self, entry: &Entry) -> Vec<Gap> {
-        let logs: HashMap<[u8; 8], Stored> = match entry.header.deps.is_empty() {
-            true => HashMap::new(),
-            false => self.content().into_iter().map(|stored| (stored.log.tag(), stored)).collect(),
-        };
-        let gap = |dep: &crate::proto::group::Dep| match logs.get(&dep.log) {
-            None => Some(Gap { author: None, from: 1, to: dep.seq }),
-            Some(stored) if stored.seq < dep.seq && self.replica.end(&stored.log) == stored.seq => {
-                Some(Gap { author: Some(stored.log.author), from: stored.seq + 1, to: dep.seq })
-            }
-            Some(_) => None,
-        };
-        entry.header.deps.iter().filter_map(gap).collect()
+    /// Looks at what was said, as the roster and the keys are now.
+    fn look<R>(&self, look: impl FnOnce(&Said, Lens<'_>) -> Result<R>) -> Result<R> {
+        let open = |entry: &Entry| -> Opened { self.open(entry) };
+        let verdict = |header: &Header, first: &EntryId| -> Verdict { self.replica.roster().verdict(header, first) };
+        let end = |log: &LogId, _: &EntryId| Some(self.replica.end(log));
+        look(&Said::open(&self.kept)?, Lens { open: &open, verdict: &verdict, end: &end })
     }
 }
 
@@ -289,13 +143,9 @@ impl Group {
             capability: join.capability,
             since: join.since.unix().saturating_mul(1000),
         });
-        let mut gaps = Vec::new();
-        for stored in state.content() {
-            for entry in state.replica.shelf().read(&stored.log, stored.seq, 1)? {
-                gaps.extend(state.gaps_before(&entry));
-            }
-        }
-        gaps.dedup();
+        let gaps = state.look(|history, lens| Ok(history.missing(lens)))?;
+        let content = state.replica.logs().filter(|stored| stored.log.class == Class::Content);
+        let entries = content.map(|stored| stored.seq).sum();
         Ok(Info {
             brief,
             title: roster.name().to_owned(),
@@ -313,7 +163,7 @@ impl Group {
             gaps,
             forks: state.replica.forks().map(|fork| fork[0].header.log.author).collect(),
             void: roster.void().iter().map(|(id, why)| format!("{}: {why}", super::short_entry(id))).collect(),
-            entries: state.content().iter().map(|stored| stored.seq).sum(),
+            entries,
             synced: links.synced,
         })
     }

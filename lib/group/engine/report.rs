@@ -1,63 +1,12 @@
 //! What programs are told.
 
+use crate::group::history::Gap;
 use crate::group::home::Status;
 use crate::key::PublicKey;
 use crate::proto::group::roster::Role;
-use crate::proto::group::{EntryId, GroupId, Inc, Mode};
+use crate::proto::group::{GroupId, Mode};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use std::time::Duration;
-
-/// A message, as it is shown.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Message {
-    /// Where it was said.
-    pub group: GroupId,
-    /// The entry.
-    pub id: EntryId,
-    /// Who said it: signed.
-    pub author: PublicKey,
-    /// In which of the author's logs.
-    pub inc: Inc,
-    /// Its place there.
-    pub seq: u64,
-    /// Orders messages. Milliseconds since 1970.
-    pub clock: u64,
-    /// When it was written, by the author's clock, in milliseconds since 1970.
-    pub time: u64,
-    /// What it says.
-    pub text: Text,
-    /// Which entry it answers.
-    pub reply_to: Option<EntryId>,
-    /// Whether something that stands behind it in order was here before it.
-    pub late: bool,
-    /// What is missing before it, and known to exist.
-    pub gaps: Vec<Gap>,
-}
-
-/// What a message says.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Text {
-    /// This.
-    Readable(String),
-    /// It cannot be read, and why.
-    Unreadable(String),
-}
-
-/// Entries that are missing.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Gap {
-    /// Whose; nobody knows if no entry of that log is here.
-    pub author: Option<PublicKey>,
-    /// The first that is missing.
-    pub from: u64,
-    /// The last that is known to be.
-    pub to: u64,
-}
-
-/// How far a reader has come in each content log.
-pub type Position = BTreeMap<(PublicKey, Inc), u64>;
 
 /// Where a reader begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,12 +5,12 @@ use super::logs::{Found, Line, LogFile, dir_name, file_name, in_dir};
 use crate::error::{Error, Result};
 use crate::group::shelf::{Shelf, Stored, check_places};
 use crate::json;
-use crate::log::{Lines, Log, Writer};
+use crate::log::{FileId, Lines, Log, Writer};
 use crate::proto::group::{Class, Entry, EntryId, LogId};
 use crate::store::{Store, sync_parent};
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::time::Duration;
@@ -34,12 +34,14 @@ const CUT_OFF: &str = "a line that was written half when a program died was cut 
 const DAMAGED: &str = "there are lines in it that are damaged: it was kept as a file of that name with '.bad' behind it, and what it lacks now is \
      asked from other members";
 
-/// The logs of a group on disk. One process has it at a time.
+/// The logs of a group on disk. One process writes them at a time.
 pub struct DiskShelf {
     pub(super) group: Group,
+    /// Whether that is this one.
+    writes: bool,
     pub(super) known: BTreeMap<LogId, Stored>,
-    /// Where the reading of a log ended last: the place of an entry in its log, and that of its line in the file.
-    pub(super) ends: RefCell<BTreeMap<LogId, (u64, u64)>>,
+    /// Where the reading of a log ended last: the place of an entry in its log, and that of its line in which file.
+    pub(super) ends: RefCell<BTreeMap<LogId, (u64, u64, FileId)>>,
     /// Logs in which damage was met, and how many bytes of them stand before it.
     damaged: RefCell<BTreeMap<LogId, u64>>,
 }
@@ -59,15 +61,29 @@ impl DiskShelf {
     /// # Errors
     /// A log that is a symbolic link, somebody else's or writable by others, and one that cannot be read.
     pub fn open(group: &Group) -> Result<Self> {
+        let mut shelf = Self::load(group, true)?;
+        shelf.mend()?;
+        Ok(shelf)
+    }
+
+    /// The same for whoever only reads while another process may write: nothing is changed, what is damaged or written half is
+    /// left out, and nothing can be added.
+    ///
+    /// # Errors
+    /// As [`DiskShelf::open`].
+    pub fn look(group: &Group) -> Result<Self> {
+        Self::load(group, false)
+    }
+
+    fn load(group: &Group, writes: bool) -> Result<Self> {
         let (known, ends, damaged) = (BTreeMap::new(), RefCell::default(), RefCell::default());
-        let mut shelf = DiskShelf { group: group.clone(), known, ends, damaged };
+        let mut shelf = DiskShelf { group: group.clone(), writes, known, ends, damaged };
         for class in [Class::Roster, Class::Content] {
             let Some(dir) = group.dir.look_below(dir_name(class))? else { continue };
             for log in in_dir(&dir, class)? {
                 shelf.take_up(&dir, log)?;
             }
         }
-        shelf.mend()?;
         Ok(shelf)
     }
 
@@ -85,6 +101,7 @@ impl DiskShelf {
     /// A full disk, among others; the log is as it was then.
     pub fn mend(&mut self) -> Result<Vec<LogId>> {
         let mut mended = Vec::new();
+        self.must_write()?;
         while let Some((log, keep)) = { self.damaged.borrow().first_key_value().map(|(log, keep)| (*log, *keep)) } {
             self.cut(&log, keep)?;
             self.damaged.borrow_mut().remove(&log);
@@ -96,6 +113,13 @@ impl DiskShelf {
         Ok(mended)
     }
 
+    pub(super) fn must_write(&self) -> Result<()> {
+        match self.writes {
+            true => Ok(()),
+            false => Err(Error::state("a shelf that is only looked at cannot be changed")),
+        }
+    }
+
     /// Reads both ends of a log.
     fn take_up(&mut self, dir: &Store, log: LogId) -> Result<()> {
         self.known.remove(&log);
@@ -103,7 +127,7 @@ impl DiskShelf {
         let file = self.file(dir, log);
         let Some(mut lines) = file.lines()? else { return Ok(()) };
         let is_young = lines.modified().is_none_or(|at| at.elapsed().map_or(true, |age| age < UNSYNCED));
-        if lines.rest() > 0 || is_young {
+        if self.writes && (lines.rest() > 0 || is_young) {
             // Whoever wrote it may have died before it was synced, and what is here counts from now on.
             let _lock = self.group.dir.lock()?;
             let mut writer = self.writer(&file)?;
@@ -111,15 +135,19 @@ impl DiskShelf {
             sync_parent(&file.log.path())?;
             lines = writer.lines()?;
         }
-        match file.look(&lines)? {
+        let mut found = file.look(&lines)?;
+        if let (Found::Damage(keep), false) = (&found, self.writes) {
+            self.group.say_damaged(&lines);
+            lines = lines.up_to(*keep);
+            found = file.look(&lines)?;
+        }
+        match found {
             Found::Nothing => {}
             Found::Entries(first, last) => {
                 let (seq, id, clock) = (last.header.seq, last.id, last.header.clock);
                 self.known.insert(log, Stored { log, first, seq, id, clock, bytes: lines.bytes() });
             }
-            Found::Damage(keep) => {
-                self.damaged.borrow_mut().insert(log, keep);
-            }
+            Found::Damage(keep) => drop(self.damaged.borrow_mut().insert(log, keep)),
         }
         Ok(())
     }
@@ -192,18 +220,18 @@ impl DiskShelf {
         for line in lines.forwards(place) {
             let (at, line) = line?;
             let Some(entry) = file.entry(&line) else {
-                self.say_damaged(file, at);
+                self.meet_damage(file, lines, at);
                 return Ok(entries);
             };
             // The one before the first is only read for what names it.
             let expected = before.map_or(from.saturating_sub(1).max(1), |(seq, _, _)| seq.saturating_add(1));
             if entry.header.seq != expected {
-                self.say_damaged(file, at);
+                self.meet_damage(file, lines, at);
                 return Ok(entries);
             }
             if before.is_some_and(|(_, id, _)| entry.header.prev != id) {
                 // One of the two is not what it was.
-                self.say_damaged(file, before.map_or(at, |(_, _, at)| at));
+                self.meet_damage(file, lines, before.map_or(at, |(_, _, at)| at));
                 entries.pop();
                 return Ok(entries);
             }
@@ -219,13 +247,18 @@ impl DiskShelf {
             }
         }
         if let Some((seq, _, at)) = before {
-            self.ends.borrow_mut().insert(file.id, (seq, at));
+            self.ends.borrow_mut().insert(file.id, (seq, at, lines.id()));
         }
         Ok(entries)
     }
 
-    fn say_damaged(&self, file: &LogFile, at: u64) {
-        self.damaged.borrow_mut().entry(file.id).and_modify(|keep| *keep = at.min(*keep)).or_insert(at);
+    fn meet_damage(&self, file: &LogFile, lines: &Lines, at: u64) {
+        match self.writes {
+            true => {
+                self.damaged.borrow_mut().entry(file.id).and_modify(|keep| *keep = at.min(*keep)).or_insert(at);
+            }
+            false => self.group.say_damaged(lines),
+        }
     }
 
     fn forks_log(&self) -> Log {
@@ -248,7 +281,8 @@ impl Shelf for DiskShelf {
             return Err(Error::state(format!("{} is gone", file.log.path().display())));
         };
         let before = from - 1;
-        let end = self.ends.borrow().get(log).filter(|(seq, _)| *seq == before).map(|(_, place)| *place);
+        let is_it = |(seq, _, id): &&(u64, u64, FileId)| *seq == before && id.is(&lines.id());
+        let end = self.ends.borrow().get(log).filter(is_it).map(|(_, place, _)| *place);
         let place = match end {
             Some(place) => place,
             None => file.find(&lines, |header| header.seq < before)?,
@@ -257,6 +291,7 @@ impl Shelf for DiskShelf {
     }
 
     fn append(&mut self, entries: &[Entry]) -> Result<()> {
+        self.must_write()?;
         check_places(entries, |log| self.known.get(log).map(|known| (known.seq, known.id)))?;
         let mut logs: BTreeMap<LogId, Vec<&Entry>> = BTreeMap::new();
         for entry in entries {
@@ -280,9 +315,11 @@ impl Shelf for DiskShelf {
     }
 
     fn keep_fork(&mut self, fork: &[Entry; 2]) -> Result<()> {
-        let of = |entry: &Entry| entry.header.log;
-        let there: BTreeSet<LogId> = self.forks()?.iter().map(|[first, _]| of(first)).collect();
-        if fork.iter().any(|entry| there.contains(&of(entry))) {
+        self.must_write()?;
+        let [first, _] = fork;
+        let is_there =
+            |[there, _]: &[Entry; 2]| there.header.log == first.header.log && there.header.seq <= first.header.seq;
+        if self.forks()?.iter().any(is_there) {
             return Ok(());
         }
         let [a, b] = fork.each_ref().map(|entry| Line::of(&Entry { body: None, ..entry.clone() }));
@@ -294,16 +331,22 @@ impl Shelf for DiskShelf {
     }
 
     fn forks(&self) -> Result<Vec<[Entry; 2]>> {
-        let mut forks = Vec::new();
-        let Some(lines) = self.forks_log().lines()? else { return Ok(forks) };
+        let mut forks = BTreeMap::<LogId, [Entry; 2]>::new();
+        let Some(lines) = self.forks_log().lines()? else { return Ok(Vec::new()) };
         for found in lines.forwards(0) {
             let (_, found) = found?;
             let fork = json::parse::<Fork>(&found, found.len()).ok();
-            match fork.and_then(|fork| Some([fork.a.entry()?, fork.b.entry()?])) {
-                Some(fork) => forks.push(fork),
-                None => self.group.notices.add(lines.path(), "there are lines in it that are damaged, and left out"),
+            let Some(fork) = fork.and_then(|fork| Some([fork.a.entry()?, fork.b.entry()?])) else {
+                self.group.notices.add(lines.path(), "there are lines in it that are damaged, and left out");
+                continue;
+            };
+            let [first, _] = &fork;
+            let seq = first.header.seq;
+            match forks.get(&first.header.log) {
+                Some([known, _]) if known.header.seq <= seq => {}
+                _ => drop(forks.insert(first.header.log, fork)),
             }
         }
-        Ok(forks)
+        Ok(forks.into_values().collect())
     }
 }

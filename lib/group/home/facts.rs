@@ -24,7 +24,7 @@ pub struct Facts {
     /// What it began with.
     #[serde(with = "genesis")]
     pub genesis: Genesis,
-    /// Where we stand.
+    /// How we stand.
     pub status: Status,
     /// The logs that we write.
     #[serde(default)]
@@ -40,13 +40,13 @@ pub struct Facts {
     pub announced: Vec<HostPort>,
 }
 
-/// Where we stand in a group.
+/// How we stand in a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Status {
-    /// We have asked to become a member, and nobody has answered.
+    /// We have a link, and no member was reached yet.
     Pending,
-    /// An admin must approve us.
+    /// A member was reached, and an admin must approve us.
     Waiting,
     /// We are a member.
     Active,
@@ -54,6 +54,20 @@ pub enum Status {
     Left,
     /// We were removed.
     Removed,
+}
+
+impl Status {
+    /// In a word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Status::Pending => "pending",
+            Status::Waiting => "waiting",
+            Status::Active => "active",
+            Status::Left => "left",
+            Status::Removed => "removed",
+        }
+    }
 }
 
 /// A wish to become a member: an invite's capability, and its signature over the group and who wants to join.

@@ -33,6 +33,7 @@ impl DiskShelf {
     /// # Errors
     /// A log cannot be written; then it is as it was.
     pub fn forget_before(&mut self, millis: u64) -> Result<u64> {
+        self.must_write()?;
         let mut forgotten = 0;
         for stored in self.logs()?.iter().filter(|stored| stored.log.class == Class::Content) {
             let dir = self.group.class_dir(Class::Content)?;

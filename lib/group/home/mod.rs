@@ -13,20 +13,21 @@ mod known;
 mod logs;
 mod own;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
-pub use cursors::Cursor;
 pub use disk::DiskShelf;
 pub use facts::{Facts, Status, Wish};
 pub use forget::forgotten_before;
 pub use joins::{Join, MAX_JOINS};
 pub use known::Known;
 
+pub(super) use logs::LogFile;
+
 use super::keys::EpochKey;
 use crate::error::{Error, Result};
 use crate::key::{KeyPair, PublicKey};
-use crate::log::Notices;
-use crate::proto::group::{Genesis, GroupId};
+use crate::log::{Lines, Notices};
+use crate::proto::group::{Class, Genesis, GroupId};
 use crate::seal::StorageKey;
 use crate::store::Store;
 use facts::GROUP;
@@ -218,6 +219,19 @@ impl Group {
     /// Those of [`Group::facts`].
     pub fn genesis(&self) -> Result<Genesis> {
         self.facts().map(|facts| facts.genesis)
+    }
+}
+
+impl Group {
+    /// The logs of content.
+    pub(super) fn content(&self) -> Result<Vec<LogFile>> {
+        let Some(dir) = self.dir.look_below(logs::dir_name(Class::Content))? else { return Ok(Vec::new()) };
+        let logs = logs::in_dir(&dir, Class::Content)?;
+        Ok(logs.into_iter().map(|log| LogFile::new(self.id, &dir, log)).collect())
+    }
+
+    pub(super) fn say_damaged(&self, lines: &Lines) {
+        self.notices.add(lines.path(), "there are lines in it that are damaged, and left out");
     }
 }
 

@@ -167,6 +167,40 @@ fn damage_at_either_end_is_found_at_the_start() {
 }
 
 #[test]
+fn whoever_only_looks_changes_nothing_and_reads_what_is_sound() {
+    let home = Home::new();
+    let group = home.create("team");
+    let mut writer = Writer::new(&group);
+    let entries = writer.write_some(4);
+    home.shelf().append(&entries).unwrap();
+    let path = home.log_path(&writer.log);
+    let sound = std::fs::read_to_string(&path).unwrap();
+    let lines: Vec<_> = sound.lines().collect();
+    for (text, left) in [
+        (format!("{sound}{}", &lines[0][..100]), 4),
+        (format!("{}\n{}\nx\n", lines[0], lines[1]), 2),
+        (format!("{}\n{}\nx\n{}\n", lines[0], lines[1], lines[3]), 2),
+        ("x\n".to_owned(), 0),
+    ] {
+        std::fs::write(&path, &text).unwrap();
+        let mut shelf = super::DiskShelf::look(&home.start()).unwrap();
+        assert_eq!(all(&shelf, &writer.log), entries[..left], "{text}");
+        assert_eq!(shelf.notices().len(), usize::from(left < 4));
+        let next = Writer::new(&group).write_some(1);
+        assert!(shelf.append(&next).is_err() && shelf.mend().is_err() && shelf.forget_before(u64::MAX).is_err());
+        assert!(shelf.keep_fork(&[next[0].clone(), next[0].clone()]).is_err());
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+        assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+    // What is looked at while another process drops what is old.
+    std::fs::write(&path, &sound).unwrap();
+    let looking = super::DiskShelf::look(&home.start()).unwrap();
+    assert_eq!(looking.read(&writer.log, 1, 1).unwrap(), entries[..1]);
+    home.shelf().forget_before(super::BEGIN + 2001).unwrap();
+    assert_eq!(looking.read(&writer.log, 2, usize::MAX).unwrap()[1..], entries[2..]);
+}
+
+#[test]
 fn our_own_log_is_never_written_again_once_it_was_damaged() {
     let home = Home::new();
     let group = home.create("team");

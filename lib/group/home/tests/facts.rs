@@ -1,8 +1,9 @@
 //! What is known of a group beside its logs.
 
-use super::super::{Cursor, Join, MAX_JOINS, Wish};
+use super::super::{Join, MAX_JOINS, Wish};
 use super::{Facts, Home, Status, Writer, genesis, key};
 use crate::error::Kind;
+use crate::group::history::Position;
 use crate::key::KeyPair;
 use crate::sign::Signature;
 use crate::trust::Time;
@@ -151,19 +152,17 @@ fn a_cursor_stands_where_it_was_put_in_each_log() {
     let home = Home::new();
     let group = home.create("team");
     let logs = [Writer::new(&group).log, Writer::new(&group).log];
-    let at = |places: &[(usize, u64)]| {
-        let mut cursor = Cursor::default();
-        places.iter().for_each(|(log, seq)| cursor.set(&logs[*log], *seq));
-        cursor
+    let at = |places: &[(usize, u64)]| -> Position {
+        places.iter().map(|(log, seq)| ((logs[*log].author, logs[*log].inc), *seq)).collect()
     };
-    assert_eq!(group.cursor("backup").unwrap(), Cursor::default());
+    assert_eq!(group.cursor("backup").unwrap(), None);
     group.set_cursor("backup", &at(&[(0, 5), (1, 7)])).unwrap();
     group.set_cursor("backup", &at(&[(0, 6)])).unwrap();
     group.set_cursor("other", &at(&[(1, 1)])).unwrap();
-    assert_eq!(home.start().cursor("backup").unwrap(), at(&[(0, 6), (1, 7)]));
-    assert_eq!(home.start().cursor("other").unwrap().get(&logs[0]), 0);
+    assert_eq!(home.start().cursor("backup").unwrap().unwrap(), at(&[(0, 6), (1, 7)]));
+    assert_eq!(home.start().cursor("other").unwrap().unwrap(), at(&[(1, 1)]));
     for name in ["", "a b", "../x"] {
         assert_eq!(group.cursor(name).unwrap_err().kind(), Kind::Usage);
-        assert_eq!(group.set_cursor(name, &Cursor::default()).unwrap_err().kind(), Kind::Usage);
+        assert_eq!(group.set_cursor(name, &Position::new()).unwrap_err().kind(), Kind::Usage);
     }
 }

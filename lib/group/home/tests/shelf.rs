@@ -98,21 +98,25 @@ fn what_does_not_follow_is_refused_and_nothing_of_it_is_there() {
 }
 
 #[test]
-fn a_fork_is_kept_once_for_each_log_and_without_bodies() {
+fn of_each_log_the_fork_in_the_lowest_place_is_kept_and_without_bodies() {
     let home = Home::new();
     let group = home.create("team");
     let (mut a, mut b) = (Writer::new(&group), Writer::new(&group));
-    let mut other_a = Writer::of(&group, a.log);
-    let fork = [a.write("one"), other_a.write("other")];
-    let more = [a.write("one"), other_a.write("other")];
-    let mut other_b = Writer::of(&group, b.log);
+    let (mut other_a, mut other_b) = (Writer::of(&group, a.log), Writer::of(&group, b.log));
+    let low = [a.write("one"), other_a.write("other")];
+    let high = [a.write("one"), other_a.write("other")];
     let third = [b.write("x"), other_b.write("y")];
-    assert!(home.shelf().forks().unwrap().is_empty());
-    for fork in [&fork, &fork, &more, &third] {
-        home.shelf().keep_fork(fork).unwrap();
-    }
     let bare = |fork: &[Entry; 2]| fork.clone().map(|entry| Entry { body: None, ..entry });
-    assert_eq!(home.shelf().forks().unwrap(), [bare(&fork), bare(&third)]);
+    let mut memory = MemoryShelf::default();
+    assert!(home.shelf().forks().unwrap().is_empty());
+    for (fork, kept) in [(&high, &high), (&low, &low), (&low, &low), (&high, &low)] {
+        home.shelf().keep_fork(fork).unwrap();
+        memory.keep_fork(fork).unwrap();
+        assert_eq!(home.shelf().forks().unwrap(), [bare(kept)]);
+        assert_eq!(memory.forks().unwrap(), [bare(kept)]);
+    }
+    home.shelf().keep_fork(&third).unwrap();
+    assert_eq!(home.shelf().forks().unwrap().len(), 2);
     // Half a line, and one that is none.
     let path = home.path("forks.jsonl");
     let sound = std::fs::read_to_string(&path).unwrap();
