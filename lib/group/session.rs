@@ -151,8 +151,9 @@ impl Session {
             }
             Message::Fork(fork) => {
                 let is_new = replica.take_fork((*fork).clone())?;
-                if replica.is_forked(&fork[0].header.log) {
-                    self.forks.insert(fork[0].header.log);
+                let [one, _] = &*fork;
+                if replica.is_forked(&one.header.log) {
+                    self.forks.insert(one.header.log);
                 }
                 Ok(if is_new { Came::Fork(fork) } else { Came::Nothing })
             }

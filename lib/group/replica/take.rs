@@ -146,14 +146,13 @@ impl<S: Shelf> Replica<S> {
             taken.refused.push((log.author, "an entry of another group".to_owned()));
             return Ok(Vec::new());
         }
-        if self.forks.contains_key(&log) {
-            // Nothing of it can come any more.
-            return Ok(Vec::new());
-        }
+        let fork_at = self.forks.get(&log).map_or(u64::MAX, |fork| fork[0].header.seq);
         let before = self.logs.get(&log).map(|log| log.stored);
         let known_to = before.map_or(0, |stored| stored.seq);
         let new_from = run.iter().position(|entry| entry.header.seq > known_to).unwrap_or(run.len());
-        if let Some(fork) = self.fork_in(&log, run.get(..new_from).unwrap_or_default())? {
+        if fork_at == u64::MAX
+            && let Some(fork) = self.fork_in(&log, run.get(..new_from).unwrap_or_default())?
+        {
             if self.take_fork(fork.clone())? {
                 taken.forks.push(fork);
             }
@@ -184,6 +183,8 @@ impl<S: Shelf> Replica<S> {
             taken.refused.push((log.author, "an entry that its author did not sign".to_owned()));
             return Ok(Vec::new());
         }
+        // What stands from a fork on counts for nobody, but may hold the signature of what stands before.
+        run.retain(|entry| entry.header.seq < fork_at);
         let Some(first) = run.first() else { return Ok(run) };
         let mut clock = before.map_or(0, |stored| stored.clock);
         let origin = before.map_or(first.header.roster, |stored| stored.first);

@@ -1,7 +1,7 @@
 //! The network: nodes, and wires between some of them, on which messages wait until the seed lets them through.
 
 use crate::group::keys::{EpochKey, wrap};
-use crate::group::replica::Replica;
+use crate::group::replica::{Replica, Words};
 use crate::group::session::{Came, Session};
 use crate::group::shelf::MemoryShelf;
 use crate::key::{KeyPair, PublicKey, SecretKey};
@@ -74,8 +74,8 @@ impl Node {
             return Err(crate::error::Error::refused("a key is missing"));
         }
         let log = self.log(Class::Content);
-        let entry =
-            self.replica.write(&self.me, log, Kind::Message, text.as_bytes(), EntryId::default(), &keys, now)?;
+        let words = Words { kind: Kind::Message, text: text.as_bytes(), reply_to: EntryId::default() };
+        let entry = self.replica.write(&self.me, log, &words, &keys, now)?;
         Ok(entry)
     }
 
