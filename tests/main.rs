@@ -11,6 +11,7 @@
 
 mod chat;
 mod dropin;
+mod group;
 mod hostile;
 mod keygen;
 mod layers;

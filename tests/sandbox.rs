@@ -1,7 +1,9 @@
 //! What every test of a program needs: a home of its own, the programs in it, and processes that end with the test.
 
+use keywire::json::{self, Value};
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -76,6 +78,14 @@ impl User {
         self.run("kw-keygen", ["show"]).succeeds().stdout.trim().to_owned()
     }
 
+    /// A program of this user's that runs `script`.
+    pub fn script(&self, script: &str) -> String {
+        let path = self.file("script");
+        std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700)).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+
     /// A program of ours, ready to be given more arguments.
     pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new(binary(program));
@@ -146,6 +156,12 @@ impl Done {
                 stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
             }
         })
+    }
+
+    /// What it printed, an object a line.
+    #[track_caller]
+    pub fn objects(&self) -> Vec<Value> {
+        self.stdout.lines().map(|line| json::parse(line.as_bytes(), 1 << 20).unwrap()).collect()
     }
 
     /// The exit status; a death by signal is not one.

@@ -178,10 +178,7 @@ impl Show {
             })?;
         } else if let Some(deed) = &sent.deed {
             let whom = sent.member.as_ref().map(|member| self.called(member));
-            // Of an invite, the link is the answer.
-            if let Some(text) = done(deed, whom.as_deref(), &group) {
-                self.line(&text);
-            }
+            self.line(&done(deed, whom.as_deref(), &group));
         } else if let (Some(by), Some(millis)) = (by, millis) {
             let by = self.called(by);
             self.line(&format!("held by {by} after {millis} ms"));
@@ -392,9 +389,9 @@ impl Show {
 }
 
 /// What was done, in words.
-fn done(deed: &str, whom: Option<&str>, group: &str) -> Option<String> {
+fn done(deed: &str, whom: Option<&str>, group: &str) -> String {
     let whom = whom.unwrap_or_default();
-    Some(match deed {
+    match deed {
         "promote" => format!("{whom} is an admin of {group}"),
         "demote" => format!("{whom} is no admin of {group} any more"),
         "mute" => format!("muted {whom}"),
@@ -402,10 +399,9 @@ fn done(deed: &str, whom: Option<&str>, group: &str) -> Option<String> {
         "remove" => format!("removed {whom}"),
         "approve" => format!("approved {whom}"),
         "revoke" => "the invite lets nobody in any more".to_owned(),
-        "rename" => format!("renamed {group}"),
-        "leave" => format!("left {group}"),
-        _ => return None,
-    })
+        "rename" => format!("renamed {group}, for those who come from now on and in 'info'"),
+        _ => format!("left {group}"),
+    }
 }
 
 fn mode(mode: Mode) -> &'static str {

@@ -1,7 +1,7 @@
 //! What needs no other side: command lines, names, numbers, and an empty home.
 
 use crate::sandbox::{Done, User};
-use keywire::json::{self, Value, json};
+use keywire::json::{Value, json};
 use keywire::key::KeyPair;
 use std::process::Command;
 
@@ -15,7 +15,7 @@ fn chat(user: &User, args: &[&str]) -> Done {
 
 /// What a command prints, one object a line.
 fn objects(done: Done) -> Vec<Value> {
-    done.succeeds().stdout.lines().map(|line| json::parse(line.as_bytes(), 1 << 20).unwrap()).collect()
+    done.succeeds().objects()
 }
 
 #[test]

@@ -2,7 +2,6 @@
 
 use crate::sandbox::{Running, User, binary};
 use nix::sys::signal::Signal;
-use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -44,10 +43,7 @@ impl Two {
 
     /// A program of the host's that runs `script`.
     fn script(&self, script: &str) -> String {
-        let path = self.host.file("hook");
-        std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700)).unwrap();
-        path.to_str().unwrap().to_owned()
+        self.host.script(script)
     }
 
     fn read(&self, name: &str) -> String {

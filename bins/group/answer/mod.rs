@@ -146,8 +146,11 @@ async fn invite(house: &House, group: &str, terms: Terms, caller: &mut Caller) -
     let invite = made.ok_or_else(|| Error::state("the invite that was made is not there"))?.clone();
     let text = Link { text: link.to_string(), peers: link.peers.len() };
     caller.say(Reply::Invite { group: (&after.brief).into(), invite, link: Some(text) }).await?;
-    // Whoever comes by it may meet another member first, who must know of it.
-    told(house, &after, ("invite", None), Some(id), caller).await
+    // Whoever comes by it may meet another member first, who must know of it. It holds all the same if nobody is there now.
+    if !house.stays {
+        house.engine.delivered(before.brief.id, id, VISIT).await?;
+    }
+    Ok(0)
 }
 
 /// The invite whose capability is `text`, or begins with it.
