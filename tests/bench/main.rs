@@ -12,6 +12,7 @@ mod commands;
 mod copy;
 mod echo;
 mod flood;
+mod group;
 mod handshake;
 mod hosts;
 mod idle;
@@ -36,12 +37,13 @@ mod talker;
 /// A topic and what measures it.
 type Topic = (&'static str, fn(&mut table::Table));
 
-const TOPICS: [Topic; 9] = [
+const TOPICS: [Topic; 10] = [
     ("handshake", handshake::rows),
     ("bulk", bulk::rows),
     ("cat", cat::rows),
     ("copy", copy::rows),
     ("chat", chat::rows),
+    ("group", group::rows),
     ("commands", commands::rows),
     ("echo", echo::rows),
     ("flood", flood::rows),
