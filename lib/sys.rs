@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::io;
+use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::process::Command;
 use tokio::io::Interest;
@@ -159,6 +160,21 @@ impl TerminalGuard {
         let _ = io::Write::write_all(&mut self.alive, b"k");
         let _ = nix::sys::wait::waitpid(self.guard, None);
     }
+}
+
+/// The addresses of this machine that others may be able to dial: neither those of the loopback nor those of a single link.
+#[must_use]
+pub fn own_addresses() -> Vec<IpAddr> {
+    let Ok(interfaces) = nix::ifaddrs::getifaddrs() else { return Vec::new() };
+    let addresses = interfaces.filter_map(|interface| interface.address).filter_map(|address| {
+        let v4 = address.as_sockaddr_in().map(|at| IpAddr::from(Ipv4Addr::from(at.ip())));
+        v4.or_else(|| address.as_sockaddr_in6().map(|at| IpAddr::from(at.ip())))
+    });
+    let is_far = |address: &IpAddr| match address {
+        IpAddr::V4(address) => !address.is_loopback() && !address.is_link_local(),
+        IpAddr::V6(address) => !address.is_loopback() && !address.is_unicast_link_local(),
+    };
+    addresses.filter(is_far).collect()
 }
 
 /// Which of two processes this is, after [`fork_to_background`].

@@ -1,6 +1,7 @@
 //! kw-group, as processes that talk to each other.
 
 mod cli;
+mod lasting;
 mod talk;
 
 use crate::sandbox::{Done, Running, User};

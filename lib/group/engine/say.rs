@@ -11,7 +11,10 @@ use crate::group::replica::Words;
 use crate::json;
 use crate::key::PublicKey;
 use crate::proto::group::{Addresses, Class, EntryId, GROUP, GroupId, Kind, MAX_TEXT_LEN};
+use crate::sys;
 use crate::threads::{lock, on_disk};
+use crate::trust::MAX_ADDRESSES;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio::time::{Instant, timeout_at};
@@ -116,9 +119,15 @@ impl House {
             let port = at.port().or(GROUP.port).unwrap_or_default();
             let config = Config::load(house.store())?;
             let mut addresses: Vec<HostPort> = config.addresses.into_iter().map(|at| at.with_port(port)).collect();
-            // Where it listens at all addresses, none of them is known to be one that others can dial.
-            if addresses.is_empty() && !matches!(at.host(), "0.0.0.0" | "::") {
-                addresses.push(at);
+            if addresses.is_empty() {
+                match at.host() {
+                    "0.0.0.0" | "::" => {
+                        let own = sys::own_addresses().into_iter().map(|address| SocketAddr::new(address, port));
+                        addresses
+                            .extend(own.take(MAX_ADDRESSES).filter_map(|address| address.to_string().parse().ok()));
+                    }
+                    _ => addresses.push(at),
+                }
             }
             lock(&house.0.listening).clone_from(&addresses);
             Ok(())

@@ -1,0 +1,118 @@
+//! What lasts: members that are killed, stopped, or put back from a backup.
+
+use super::Member;
+use crate::pty::eventually;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Three who serve: the first is the owner.
+fn three() -> [Member; 3] {
+    let ada = Member::founder();
+    let mut others = [ada.guest(), ada.guest()];
+    others.iter_mut().for_each(Member::serve);
+    let [bob, eve] = others;
+    let all = [ada, bob, eve];
+    for member in &all {
+        eventually("all know where the others can be dialed", || {
+            let members = member.group(["members", "g", "--json"]).succeeds().objects();
+            members.iter().filter(|one| one["addresses"].as_array().is_some_and(|at| !at.is_empty())).count() == 3
+        });
+    }
+    all
+}
+
+/// The files of a member's logs of content.
+fn logs(member: &Member) -> Vec<PathBuf> {
+    let groups = member.user.home().join("groups");
+    let dirs = std::fs::read_dir(groups).unwrap().map(|entry| entry.unwrap().path().join("logs"));
+    let files = dirs.filter(|dir| dir.is_dir()).flat_map(|dir| std::fs::read_dir(dir).unwrap());
+    files.map(|entry| entry.unwrap().path()).collect()
+}
+
+/// Bytes of all of them.
+fn size(member: &Member) -> u64 {
+    logs(member).iter().map(|file| file.metadata().unwrap().len()).sum()
+}
+
+fn by(files: &[PathBuf], author: &Member) -> usize {
+    let key = author.user.key();
+    files.iter().filter(|file| file.file_name().unwrap().to_string_lossy().starts_with(&key)).count()
+}
+
+fn copy(from: &Path, to: &Path) {
+    assert!(Command::new("cp").args(["-a", "-T"]).arg(from).arg(to).status().unwrap().success());
+}
+
+#[test]
+fn without_the_owner_the_others_talk_and_it_gets_what_it_missed() {
+    let [mut ada, bob, eve] = three();
+    ada.stop();
+    bob.group(["send", "g", "she is away"]).succeeds();
+    eve.group(["send", "g", "so it is"]).succeeds();
+    eventually("both have both", || [&bob, &eve].iter().all(|member| member.texts() == ["she is away", "so it is"]));
+    assert!(ada.texts().is_empty());
+    ada.serve();
+    eventually("the owner has both", || ada.texts() == ["she is away", "so it is"]);
+}
+
+#[test]
+fn members_are_killed_in_turn_and_nothing_that_another_holds_is_lost() {
+    let mut all = three();
+    let mut held = Vec::new();
+    for round in 0..6 {
+        let victim = round % 3;
+        for author in 0..3 {
+            let text = format!("{round} of {author}");
+            if author == victim {
+                let before = size(&all[victim]);
+                let mut server = all[victim].server.take().unwrap();
+                let mut send = all[victim].user.command("kw-group");
+                let mut send = send.args(["send", "g", &text]).stderr(std::process::Stdio::null()).spawn().unwrap();
+                if round % 2 == 1 {
+                    eventually("it has written it down", || size(&all[victim]) > before);
+                }
+                server.child.kill().unwrap();
+                server.child.wait().unwrap();
+                if send.wait().unwrap().success() {
+                    held.push(text);
+                }
+            } else if all[author].group(["send", "g", &text]).status.success() {
+                held.push(text);
+            }
+        }
+        all[victim].serve();
+    }
+    assert!(held.len() >= 12, "{held:?}");
+    for member in &all {
+        eventually("all have all that was held", || {
+            let texts = member.texts();
+            held.iter().all(|text| texts.iter().filter(|one| *one == text).count() == 1)
+        });
+        let files = logs(member);
+        for author in &all {
+            assert_eq!(by(&files, author), 1, "a kill begins no new log: {files:?}");
+        }
+    }
+}
+
+#[test]
+fn a_backup_that_is_put_back_goes_on_in_a_new_log_and_loses_nothing() {
+    let [ada, mut bob, eve] = three();
+    let groups = bob.user.home().join("groups");
+    bob.group(["send", "g", "one"]).succeeds();
+    bob.stop();
+    let backup = bob.user.file("backup");
+    copy(&groups, &backup);
+    bob.serve();
+    bob.group(["send", "g", "two"]).succeeds();
+    bob.stop();
+    std::fs::remove_dir_all(&groups).unwrap();
+    copy(&backup, &groups);
+    bob.serve();
+    bob.group(["send", "g", "three"]).succeeds();
+    for member in [&ada, &bob, &eve] {
+        eventually("all have all three", || member.texts() == ["one", "two", "three"]);
+        assert_eq!(by(&logs(member), &bob), 2);
+        assert_eq!(member.object(&["info", "g"])["forks"].as_array().map_or(0, Vec::len), 0);
+    }
+}
