@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 /// The name of the settings in the state directory.
 pub const CONFIG: &str = "config.json";
 
+/// Fewest days that what was said in groups is kept.
+const LEAST_GROUP_DAYS: u32 = 8;
+
 /// The settings.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -60,8 +63,10 @@ impl State for Config {
         if self.retention_days == Some(0) {
             return Err("\"retention_days\" is 0, which would keep nothing: leave it out to keep everything".to_owned());
         }
-        if self.group.keep_days == Some(0) {
-            return Err("\"keep_days\" is 0, which would keep nothing: leave it out to keep everything".to_owned());
+        if let Some(days @ ..LEAST_GROUP_DAYS) = self.group.keep_days {
+            return Err(format!(
+                "\"keep_days\" is {days}; the least is {LEAST_GROUP_DAYS}, for others take no younger entry without its text"
+            ));
         }
         if self.addresses.len() > MAX_ADDRESSES {
             return Err(format!("it has {} addresses; the most is {MAX_ADDRESSES}", self.addresses.len()));
@@ -108,7 +113,7 @@ mod tests {
             (r#"{"addresses": ["no host"]}"#.to_owned(), "not an address"),
             (r#"{"addresses": ["host:65536"]}"#.to_owned(), "not an address"),
             (r#"{"retention_days": 0}"#.to_owned(), "keep nothing"),
-            (r#"{"group": {"keep_days": 0}}"#.to_owned(), "keep nothing"),
+            (r#"{"group": {"keep_days": 7}}"#.to_owned(), "the least is 8"),
             (r#"{"group": {"keep": 1}}"#.to_owned(), "unknown field"),
             (r#"{"retention_days": -1}"#.to_owned(), "invalid value"),
             (r#"{"retention_days": "30"}"#.to_owned(), "invalid type"),

@@ -36,6 +36,8 @@ pub(super) struct Loaded {
     /// What members have said of themselves.
     pub(super) known: Known,
     pub(super) keys: BTreeMap<KeyId, EpochKey>,
+    /// When what is too old was forgotten last, in milliseconds since 1970.
+    pub(super) forgot: u64,
 }
 
 /// Who is connected, and what came of trying.
@@ -87,7 +89,7 @@ impl Group {
         let (known, keys) = (kept.known()?, kept.keys()?);
         let shelf = if reads_only { DiskShelf::look(&kept)? } else { DiskShelf::open(&kept)? };
         let replica = Replica::open(genesis.clone(), shelf)?;
-        let mut loaded = Loaded { replica, kept, facts, known, keys };
+        let mut loaded = Loaded { replica, kept, facts, known, keys, forgot: 0 };
         // What a process that died had stored and not looked at.
         let given: Vec<Wraps> =
             loaded.replica.acts().iter().flat_map(|act| wraps(&act.act.op, act.act.key.as_ref())).cloned().collect();

@@ -4,7 +4,9 @@
 use super::group::{Group, Loaded};
 use super::report::Event;
 use super::{House, millis, short_id};
+use crate::chat::Config;
 use crate::error::Result;
+use crate::group::home::forgotten_before;
 use crate::group::keys::{EpochKey, wrap};
 use crate::group::shelf::Shelf;
 use crate::key::PublicKey;
@@ -23,6 +25,9 @@ const KEY_ENTRIES: u64 = 10_000;
 /// How old a checkpoint grows before the owner makes another, in milliseconds.
 const CHECKPOINT_AGE: u64 = 24 * 3600 * 1000;
 
+/// How often what is too old is forgotten, in milliseconds.
+const FORGET_EVERY: u64 = 24 * 3600 * 1000;
+
 /// How long an admin leaves to the owner what the owner does as well, at most.
 const LEAVE_TO_OWNER: Duration = Duration::from_secs(3);
 
@@ -33,6 +38,7 @@ pub(super) fn tend(house: &House, group: &Arc<Group>) {
         let (announcer, at) = (house.clone(), group.clone());
         let announced = on_disk(move || {
             let addresses = lock(&announcer.0.listening).clone();
+            at.state().forget(&Config::load(announcer.store())?, millis(SystemTime::now()))?;
             if addresses.is_empty() { Ok(()) } else { at.announce(&announcer, &addresses) }
         });
         if let Err(error) = announced.await {
@@ -73,6 +79,18 @@ pub(super) enum Want {
 }
 
 impl Loaded {
+    /// Drops, once a day, the texts that are older than our user keeps them.
+    fn forget(&mut self, config: &Config, now: u64) -> Result<()> {
+        if self.forgot + FORGET_EVERY > now {
+            return Ok(());
+        }
+        self.forgot = now;
+        match forgotten_before(config.group.keep_days, now) {
+            Some(before) => self.replica.shelf_mut().forget_before(before).map(drop),
+            None => Ok(()),
+        }
+    }
+
     /// What is to be done, and as what.
     fn wants(&self, me: &PublicKey, now: u64) -> Result<Option<(Role, Want)>> {
         let roster = self.replica.roster();

@@ -238,7 +238,7 @@ impl<S: Shelf> Replica<S> {
             return Err(No::Refused("an entry of a key that is no member".to_owned()));
         }
         if entry.body.is_none()
-            && (header.log.class == Class::Roster || header.time.saturating_add(MAY_LACK_BODY) > now)
+            && (header.log.class == Class::Roster || header.clock.saturating_add(MAY_LACK_BODY) > now)
         {
             return Err(No::Refused("an entry without its body".to_owned()));
         }
