@@ -3,6 +3,7 @@
 mod chat;
 mod crowd;
 mod faults;
+mod shown;
 
 use crate::sandbox::{Done, User, binary};
 use keywire::chat::Config;
@@ -367,7 +368,7 @@ fn the_examples_in_the_page_are_files_that_load() {
     });
     each_example("config.json", |user| {
         let config = Config::load(&Store::at(&user.home())).unwrap();
-        assert_eq!((config.retention_days, config.addresses.len()), (Some(365), 2));
+        assert_eq!((config.retention_days, config.addresses.len(), config.group.keep_days), (Some(365), 2, Some(90)));
     });
     let mut sealed = BTreeSet::new();
     each_example("identity.json", |user| {
@@ -423,7 +424,17 @@ fn the_page_names_every_field_of_its_examples_and_no_other() {
             _ => {}
         }
     }
-    for name in ["identity.json", "peers.json", "allow.json", "config.json", "pairs.json"] {
+    for name in [
+        "identity.json",
+        "peers.json",
+        "allow.json",
+        "config.json",
+        "pairs.json",
+        "groups/GID/group.json",
+        "groups/GID/keys.json",
+        "groups/GID/members.json",
+        "groups/GID/joins.json",
+    ] {
         let (section, examples) = documented(name);
         let mut shown = BTreeSet::new();
         for example in examples {
