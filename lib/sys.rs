@@ -3,7 +3,7 @@
 
 use std::cell::RefCell;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::process::Command;
 use tokio::io::Interest;
@@ -167,7 +167,7 @@ impl TerminalGuard {
 pub fn own_addresses() -> Vec<IpAddr> {
     let Ok(interfaces) = nix::ifaddrs::getifaddrs() else { return Vec::new() };
     let addresses = interfaces.filter_map(|interface| interface.address).filter_map(|address| {
-        let v4 = address.as_sockaddr_in().map(|at| IpAddr::from(Ipv4Addr::from(at.ip())));
+        let v4 = address.as_sockaddr_in().map(|at| IpAddr::from(at.ip()));
         v4.or_else(|| address.as_sockaddr_in6().map(|at| IpAddr::from(at.ip())))
     });
     let is_far = |address: &IpAddr| match address {
