@@ -3,6 +3,7 @@
 mod chat;
 mod crowd;
 mod faults;
+mod groups;
 mod shown;
 
 use crate::sandbox::{Done, User, binary};

@@ -35,7 +35,7 @@ fn add_bob_under_strace(user: &User, options: &[&str]) -> (Done, String) {
 }
 
 /// Whether strace can be used here; if not, the reason why the test is left out is said.
-fn strace_works() -> bool {
+pub(super) fn strace_works() -> bool {
     let works = Command::new("strace")
         .args(["-qq", "-o", "/dev/null", "true"])
         .output()
