@@ -90,6 +90,9 @@ impl Group {
         let shelf = if reads_only { DiskShelf::look(&kept)? } else { DiskShelf::open(&kept)? };
         let replica = Replica::open(genesis.clone(), shelf)?;
         let mut loaded = Loaded { replica, kept, facts, known, keys, forgot: 0 };
+        if !reads_only {
+            loaded.mend()?;
+        }
         // What a process that died had stored and not looked at.
         let given: Vec<Wraps> =
             loaded.replica.acts().iter().flat_map(|act| wraps(&act.act.op, act.act.key.as_ref())).cloned().collect();
@@ -287,8 +290,17 @@ impl Loaded {
         }
     }
 
+    /// Moves out of the way what reading found damaged; what is missing then is asked from others again.
+    pub(super) fn mend(&mut self) -> Result<()> {
+        match self.replica.shelf_mut().mend()?.is_empty() {
+            true => Ok(()),
+            false => self.replica.reload(),
+        }
+    }
+
     /// Our own log of a class.
     pub(super) fn own_log(&mut self, class: Class) -> Result<LogId> {
+        self.mend()?;
         let log = self.kept.own_log(class)?;
         // Behind a cut, or where two entries stand in one place, nothing of ours counts any more.
         if self.replica.is_closed(&log) {

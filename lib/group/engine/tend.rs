@@ -38,6 +38,7 @@ pub(super) fn tend(house: &House, group: &Arc<Group>) {
         let (announcer, at) = (house.clone(), group.clone());
         let announced = on_disk(move || {
             let addresses = lock(&announcer.0.listening).clone();
+            at.state().mend()?;
             at.state().forget(&Config::load(announcer.store())?, millis(SystemTime::now()))?;
             if addresses.is_empty() { Ok(()) } else { at.announce(&announcer, &addresses) }
         });

@@ -63,7 +63,6 @@ impl<S: Shelf> Replica<S> {
         let group = genesis.id();
         let roster = Roster::fold(&genesis, &[]);
         let forks = shelf.forks()?.into_iter().map(|fork| (fork[0].header.log, fork)).collect();
-        let logs = shelf.logs()?;
         let mut replica = Replica {
             genesis,
             group,
@@ -77,15 +76,24 @@ impl<S: Shelf> Replica<S> {
             progress: 0,
             version: 0,
         };
-        for stored in logs {
+        replica.reload()?;
+        Ok(replica)
+    }
+
+    /// Takes up what lies on the shelf anew, where that has less than before.
+    ///
+    /// # Errors
+    /// As [`Replica::open`].
+    pub fn reload(&mut self) -> Result<()> {
+        (self.logs, self.acts, self.places) = (BTreeMap::new(), Vec::new(), HashMap::new());
+        for stored in self.shelf.logs()? {
             if stored.log.class == Class::Roster {
-                replica.load_acts(&stored)?;
+                self.load_acts(&stored)?;
             }
             let end = Tip { log: stored.log, seq: stored.seq, id: short(&stored.id) };
-            replica.logs.insert(stored.log, Log { stored, end });
+            self.logs.insert(stored.log, Log { stored, end });
         }
-        replica.fold()?;
-        Ok(replica)
+        self.fold()
     }
 
     /// What it began with.
