@@ -7,6 +7,7 @@ use super::{House, Status, of_group};
 use crate::addr::{HostPort, PeerAddr};
 use crate::conn::{Connection, DialOptions, dial};
 use crate::error::{Error, Kind, Result};
+use crate::group::shelf::Stored;
 use crate::json;
 use crate::kdf;
 use crate::key::PublicKey;
@@ -40,7 +41,7 @@ impl House {
 
     async fn reach(&self, group: &Arc<Group>) -> Result<()> {
         let (house, at) = (self.clone(), group.clone());
-        let (mut known, owner, status, count) = on_disk(move || {
+        let (mut known, owner, is_over, count) = on_disk(move || {
             let state = at.state();
             let me = house.me().public();
             let is_active = state.facts.status == Status::Active;
@@ -60,10 +61,20 @@ impl House {
             known.retain(|key, addresses| {
                 *key != me && !addresses.is_empty() && (!is_active || roster.role(key).is_some())
             });
-            Ok((known, state.replica.genesis().owner, state.facts.status, roster.members().len()))
+            // Who has left has still to say so.
+            let owes = |stored: &Stored| {
+                let held = at.links().held.get(&stored.log).map_or(0, |(seq, _)| *seq);
+                stored.log.author == me && state.replica.end(&stored.log) > held
+            };
+            let is_over = match state.facts.status {
+                Status::Removed => true,
+                Status::Left => !state.replica.logs().any(owes),
+                _ => false,
+            };
+            Ok((known, state.replica.genesis().owner, is_over, roster.members().len()))
         })
         .await?;
-        if matches!(status, Status::Left | Status::Removed) {
+        if is_over {
             return Ok(());
         }
         let enough = 1 + LEAST.max(usize::try_from(count.max(1).ilog2()).unwrap_or(0));
