@@ -257,7 +257,7 @@ impl House {
         let group = on_disk(move || house.keep_link(&link, name)).await?;
         let until = tokio::time::Instant::now() + patience;
         let mut changes = group.changes();
-        self.reach_out(&group);
+        self.reach(&group).await?;
         loop {
             changes.mark_unchanged();
             let (at, me) = (group.clone(), self.me().public());

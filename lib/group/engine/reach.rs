@@ -39,7 +39,8 @@ impl House {
         });
     }
 
-    async fn reach(&self, group: &Arc<Group>) -> Result<()> {
+    /// The same; all who are to be dialed are being dialed when it returns, so that who then is not was tried.
+    pub(super) async fn reach(&self, group: &Arc<Group>) -> Result<()> {
         let (house, at) = (self.clone(), group.clone());
         let (mut known, owner, is_over, count) = on_disk(move || {
             let state = at.state();

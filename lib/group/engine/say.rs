@@ -67,7 +67,7 @@ impl House {
             if let Some((_, by)) = group.links().held.get(&log).filter(|(held, _)| *held >= seq) {
                 return Ok(Delivery::Held { by: *by, after: began.elapsed() });
             }
-            self.reach_out(&group);
+            self.reach(&group).await?;
             let late = Instant::now() >= until;
             let ended = {
                 let links = group.links();
@@ -95,7 +95,7 @@ impl House {
         let mut changes = group.changes();
         loop {
             changes.mark_unchanged();
-            self.reach_out(&group);
+            self.reach(&group).await?;
             let ended = {
                 let links = group.links();
                 let is_met = links.sessions.values().any(|link| link.is_met && !link.is_behind);
