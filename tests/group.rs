@@ -2,6 +2,7 @@
 
 mod cli;
 mod lasting;
+mod roles;
 mod talk;
 
 use crate::sandbox::{Done, Running, User};

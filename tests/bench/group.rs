@@ -69,6 +69,7 @@ fn cold(table: &mut Table, runtime: &tokio::runtime::Runtime) {
     std::io::Write::write_all(&mut join.stdin.take().unwrap(), link.as_bytes()).unwrap();
     assert!(join.wait().unwrap().success());
     let took = start.elapsed();
+    assert_eq!(new.run("kw-group", ["export", "long"]).succeeds().stdout.lines().count() as u64, ENTRIES);
     let memory = getrusage(UsageWho::RUSAGE_CHILDREN).unwrap().max_rss() as f64 / 1024.0;
     serving.abort();
     table.row([
@@ -100,6 +101,7 @@ async fn everywhere(table: &mut Table, count: usize) {
         .iter()
         .map(|user| {
             let me = Arc::new(KeyPair::generate().unwrap());
+            std::fs::create_dir(user.home()).unwrap();
             House::open(Store::at(&user.home()), me, Options::default()).unwrap()
         })
         .collect();

@@ -3,7 +3,7 @@
 use super::Member;
 use crate::pty::eventually;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// Three who serve: the first is the owner.
 fn three() -> [Member; 3] {
@@ -67,7 +67,8 @@ fn members_are_killed_in_turn_and_nothing_that_another_holds_is_lost() {
                 let before = size(&all[victim]);
                 let mut server = all[victim].server.take().unwrap();
                 let mut send = all[victim].user.command("kw-group");
-                let mut send = send.args(["send", "g", &text]).stderr(std::process::Stdio::null()).spawn().unwrap();
+                send.args(["send", "g", &text]).stdout(Stdio::null()).stderr(Stdio::null());
+                let mut send = send.spawn().unwrap();
                 if round % 2 == 1 {
                     eventually("it has written it down", || size(&all[victim]) > before);
                 }
@@ -115,4 +116,59 @@ fn a_backup_that_is_put_back_goes_on_in_a_new_log_and_loses_nothing() {
         assert_eq!(by(&logs(member), &bob), 2);
         assert_eq!(member.object(&["info", "g"])["forks"].as_array().map_or(0, Vec::len), 0);
     }
+}
+
+#[test]
+fn a_log_that_is_put_back_in_its_own_file_goes_on_in_a_new_one_once_others_show_what_it_lacks() {
+    let [ada, mut bob, eve] = three();
+    bob.group(["send", "g", "one"]).succeeds();
+    bob.stop();
+    let backup: Vec<_> = logs(&bob).into_iter().map(|file| (std::fs::read(&file).unwrap(), file)).collect();
+    bob.serve();
+    bob.group(["send", "g", "two"]).succeeds();
+    bob.stop();
+    for (text, file) in &backup {
+        // The file is the same one: only its text is older.
+        std::fs::write(file, text).unwrap();
+    }
+    assert_eq!(bob.texts(), ["one"]);
+    bob.serve();
+    eventually("what was lost is back", || bob.texts() == ["one", "two"]);
+    bob.group(["send", "g", "three"]).succeeds();
+    for member in [&ada, &bob, &eve] {
+        eventually("all have all three", || member.texts() == ["one", "two", "three"]);
+        assert_eq!(by(&logs(member), &bob), 2);
+        assert_eq!(member.object(&["info", "g"])["forks"].as_array().map_or(0, Vec::len), 0);
+    }
+}
+
+#[test]
+fn a_damaged_log_of_another_is_kept_aside_and_asked_for_again() {
+    let [ada, mut bob, _eve] = three();
+    let said: Vec<String> = (0..5).map(|number| format!("number {number}")).collect();
+    said.iter().for_each(|text| drop(ada.group(["send", "g", text]).succeeds()));
+    eventually("it has all", || bob.texts() == said);
+    bob.stop();
+    let file = logs(&bob).into_iter().find(|file| by(std::slice::from_ref(file), &ada) == 1).unwrap();
+    let mut text = std::fs::read_to_string(&file).unwrap();
+    let third = text.match_indices('\n').nth(2).unwrap().0 + 20;
+    text.replace_range(third..third + 4, "????");
+    std::fs::write(&file, &text).unwrap();
+    bob.serve();
+    eventually("it has all again", || bob.texts() == said);
+    let kept = format!("{}.bad", file.file_name().unwrap().to_string_lossy());
+    assert_eq!(std::fs::read_to_string(file.with_file_name(kept)).unwrap(), text);
+}
+
+#[test]
+fn when_others_were_seen_is_known_without_a_service() {
+    let [mut ada, mut bob, _eve] = three();
+    bob.group(["send", "g", "here"]).succeeds();
+    bob.stop();
+    ada.stop();
+    let info = bob.object(&["info", "g"]);
+    assert!(info["synced"].as_u64().is_some(), "{info:?}");
+    let members = bob.group(["members", "g", "--json"]).succeeds().objects();
+    let seen = members.iter().filter(|one| one["seen"].as_u64().is_some()).count();
+    assert_eq!((seen, members.iter().filter(|one| one["connected"] == true).count()), (2, 0), "{members:?}");
 }

@@ -70,7 +70,8 @@ impl Show {
             });
             return self.object(&object);
         }
-        let title = if info.title == *name { String::new() } else { format!(", for others {}", info.title) };
+        let title =
+            if info.title == *name { String::new() } else { format!(", for others {}", sanitize_line(&info.title)) };
         let owner = self.called(&info.owner);
         let synced = info.synced.map_or_else(|| "never".to_owned(), time);
         let waiting = match info.joins.len() {

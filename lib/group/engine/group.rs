@@ -12,7 +12,7 @@ use crate::proto::group::roster::{Op, Role, Wraps};
 use crate::proto::group::{Addresses, Class, Entry, Genesis, GroupId, KeyId, Kind, LogId, Mode};
 use crate::threads::lock;
 use crate::trust::MAX_ADDRESSES;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -20,6 +20,8 @@ use tokio::time::Instant;
 /// One group.
 pub(super) struct Group {
     pub(super) id: GroupId,
+    /// What it is called here.
+    pub(super) name: String,
     pub(super) genesis: Genesis,
     state: Mutex<Loaded>,
     /// Counts what changes: entries, connections, what others hold.
@@ -85,7 +87,7 @@ impl Group {
     /// State that cannot be read.
     pub(super) fn open(kept: Kept, me: &KeyPair, reads_only: bool) -> Result<Self> {
         let facts = kept.facts()?;
-        let genesis = facts.genesis.clone();
+        let (name, genesis) = (facts.name.clone(), facts.genesis.clone());
         let (known, keys) = (kept.known()?, kept.keys()?);
         let shelf = if reads_only { DiskShelf::look(&kept)? } else { DiskShelf::open(&kept)? };
         let replica = Replica::open(genesis.clone(), shelf)?;
@@ -101,6 +103,7 @@ impl Group {
         }
         Ok(Group {
             id: genesis.id(),
+            name,
             genesis,
             state: Mutex::new(loaded),
             changed: watch::Sender::new(0),
@@ -304,10 +307,18 @@ impl Loaded {
         let log = self.kept.own_log(class)?;
         // Behind a cut, or where two entries stand in one place, nothing of ours counts any more.
         if self.replica.is_closed(&log) {
-            self.kept.retire_log(class)?;
+            self.kept.retire_log(&log)?;
             return self.kept.own_log(class);
         }
         Ok(log)
+    }
+
+    /// Sees entries of ours that another had and we lacked: our logs were put back from a copy, in the same file. Who knows how
+    /// much more of them there is; they are never written again.
+    pub(super) fn see_own(&self, me: &PublicKey, stored: &[Entry]) -> Result<()> {
+        let logs: BTreeSet<LogId> =
+            stored.iter().map(|entry| entry.header.log).filter(|log| log.author == *me).collect();
+        logs.iter().try_for_each(|log| self.kept.retire_log(log))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::group::{Group, Loaded};
 use super::report::{Event, Joined};
-use super::{House, Status, millis, short_id};
+use super::{House, Status, millis};
 use crate::conn::{Incoming, Reason, Receiver, Sender};
 use crate::error::{Error, Result};
 use crate::group::home::{Join, Wish};
@@ -160,9 +160,8 @@ impl House {
         if invite.approve {
             state.kept.add_join(Join { member: joiner, capability, signature, since: Time::of(now) })?;
             self.tell(Event::Notice(format!(
-                "{}: {} wants to become a member; 'kw-group approve' lets it in",
-                short_id(&group.id),
-                joiner.short()
+                "{0}: {1} wants to become a member; 'kw-group approve {0} {1}' lets it in",
+                group.name, joiner
             )));
             return Ok(Answer::Wait("an admin must approve you"));
         }
@@ -191,10 +190,15 @@ async fn first_message(receiver: &mut Receiver) -> Result<Option<Message>> {
 impl Loaded {
     /// Adds a member, with the keys that it may have.
     pub(super) fn add(&mut self, house: &House, member: PublicKey, invite: Option<PublicKey>) -> Result<Entry> {
-        let given = self.keys_for_newcomer(&member)?;
+        // Where nothing of the past is for newcomers, those who were there say nothing more under a key of the past either.
+        let (given, key) = match self.replica.genesis().history {
+            History::None => (None, self.new_key(|_| true, Some(member))?),
+            _ => (self.keys_for_newcomer(&member)?, None),
+        };
         let log = self.own_log(Class::Roster)?;
         let now = millis(SystemTime::now());
-        let entry = self.replica.act(house.me(), log, Op::Add { member, invite, given }, None, now)?;
+        let entry = self.replica.act(house.me(), log, Op::Add { member, invite, given }, key, now)?;
+        self.absorb(house, std::slice::from_ref(&entry))?;
         self.kept.drop_joins(|join| join.member == member)?;
         house.tell(Event::Roster { group: self.replica.group(), text: format!("{} is a member now", member.short()) });
         Ok(entry)
@@ -208,7 +212,7 @@ impl Loaded {
         let roster = self.replica.roster();
         let mut wanted: BTreeSet<KeyId> = roster.keys().iter().copied().collect();
         match self.replica.genesis().history {
-            History::None => {}
+            History::None => return Ok(None),
             History::All => wanted.extend(roster.epochs().iter().map(|epoch| epoch.key)),
             History::Last(count) => {
                 let since = self.clock_of_last(count)?;

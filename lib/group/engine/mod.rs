@@ -27,7 +27,7 @@ use crate::key::{KeyPair, PublicKey};
 use crate::proto::group::{GROUP, GroupId};
 use crate::proto::pty::PTY;
 use crate::store::Store;
-use crate::threads::lock;
+use crate::threads::{lock, on_disk};
 use group::{Group, refusal};
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -159,6 +159,11 @@ impl House {
             }
             while tasks.join_next().await.is_some() {}
         }
+        if !self.0.options.reads_only {
+            let groups = self.all();
+            // What cannot be kept now is no more than when somebody was seen.
+            let _ = on_disk(move || groups.iter().try_for_each(|group| group.keep_seen(0))).await;
+        }
     }
 
     fn allows_self(&self) -> bool {
@@ -212,7 +217,7 @@ impl House {
         let now = Instant::now();
         said.retain(|_, at| now.duration_since(*at) < SAY_AGAIN);
         if said.len() < MOST_SAID && said.insert((author, why.to_owned()), now).is_none() {
-            self.tell(Event::Notice(format!("{}: {}", short_id(&group.id), refusal(&author, why))));
+            self.tell(Event::Notice(format!("{}: {}", group.name, refusal(&author, why))));
         }
     }
 

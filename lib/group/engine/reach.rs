@@ -34,7 +34,7 @@ impl House {
         let (house, group) = (self.clone(), group.clone());
         self.spawn(async move {
             if let Err(error) = house.reach(&group).await {
-                house.tell(super::report::Event::Notice(format!("{}: {error}", super::short_id(&group.id))));
+                house.tell(super::report::Event::Notice(format!("{}: {error}", group.name)));
             }
         });
     }

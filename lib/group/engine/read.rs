@@ -127,7 +127,7 @@ impl Group {
                 muted: member.muted,
                 addresses: addresses.unwrap_or_default(),
                 connected: links.sessions.values().any(|link| link.peer == *key),
-                seen: reach.and_then(|reach| reach.seen),
+                seen: reach.and_then(|reach| reach.seen).or_else(|| state.known.seen.get(key).copied()),
                 failure: reach.and_then(|reach| reach.failure.clone()),
             }
         };
@@ -164,7 +164,7 @@ impl Group {
             forks: state.replica.forks().map(|fork| fork[0].header.log.author).collect(),
             void: roster.void().iter().map(|(id, why)| format!("{}: {why}", super::short_entry(id))).collect(),
             entries,
-            synced: links.synced,
+            synced: links.synced.or(state.known.synced),
         })
     }
 }

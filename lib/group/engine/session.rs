@@ -189,6 +189,7 @@ async fn look(
                     for fork in &taken.forks {
                         house.notice_fork(&group, fork);
                     }
+                    state.see_own(&me, &taken.stored)?;
                     state.absorb(&house, &taken.stored)?;
                 }
                 Came::Fork(fork) => {
@@ -253,7 +254,7 @@ impl House {
                 header.seq
             );
         }
-        self.tell(Event::Notice(format!("{}: {text}", super::short_id(&group.id))));
+        self.tell(Event::Notice(format!("{}: {text}", group.name)));
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::group::{Group, Loaded};
 use super::report::Event;
-use super::{House, millis, short_id};
+use super::{House, millis};
 use crate::chat::Config;
 use crate::error::Result;
 use crate::group::home::forgotten_before;
@@ -28,6 +28,9 @@ const CHECKPOINT_AGE: u64 = 24 * 3600 * 1000;
 /// How often what is too old is forgotten, in milliseconds.
 const FORGET_EVERY: u64 = 24 * 3600 * 1000;
 
+/// How often it is put on the disk who was seen, in milliseconds.
+const SEEN_EVERY: u64 = 60 * 1000;
+
 /// How long an admin leaves to the owner what the owner does as well, at most.
 const LEAVE_TO_OWNER: Duration = Duration::from_secs(3);
 
@@ -40,10 +43,11 @@ pub(super) fn tend(house: &House, group: &Arc<Group>) {
             let addresses = lock(&announcer.0.listening).clone();
             at.state().mend()?;
             at.state().forget(&Config::load(announcer.store())?, millis(SystemTime::now()))?;
+            at.keep_seen(SEEN_EVERY)?;
             if addresses.is_empty() { Ok(()) } else { at.announce(&announcer, &addresses) }
         });
         if let Err(error) = announced.await {
-            house.tell(Event::Notice(format!("{}: {error}", short_id(&group.id))));
+            house.tell(Event::Notice(format!("{}: {error}", group.name)));
         }
         let at = group.clone();
         let me = house.me().public();
@@ -66,7 +70,7 @@ pub(super) fn tend(house: &House, group: &Arc<Group>) {
         match done.await {
             Ok(true) => group.change(),
             Ok(false) => {}
-            Err(error) => house.tell(Event::Notice(format!("{}: {error}", short_id(&group.id)))),
+            Err(error) => house.tell(Event::Notice(format!("{}: {error}", group.name))),
         }
     });
 }
@@ -77,6 +81,28 @@ pub(super) enum Want {
     Give(Vec<PublicKey>),
     Remove(PublicKey),
     Checkpoint,
+}
+
+impl Group {
+    /// Puts on the disk when members were seen, where that is more than `news` milliseconds later than what is there.
+    pub(super) fn keep_seen(&self, news: u64) -> Result<()> {
+        let mut state = self.state();
+        let links = self.links();
+        let is_news = |kept: Option<u64>, at: u64| kept.is_none_or(|kept| kept + news < at);
+        let mut known = state.known.clone();
+        for (key, at) in links.reach.iter().filter_map(|(key, reach)| Some((*key, reach.seen?))) {
+            if is_news(known.seen.get(&key).copied(), at) {
+                known.seen.insert(key, at);
+            }
+        }
+        known.synced = links.synced.filter(|at| is_news(known.synced, *at)).or(known.synced);
+        drop(links);
+        if known != state.known {
+            state.kept.keep_known(&known)?;
+            state.known = known;
+        }
+        Ok(())
+    }
 }
 
 impl Loaded {
@@ -150,12 +176,14 @@ impl Loaded {
         let me = house.me().clone();
         let roster = self.replica.roster();
         let (op, key) = match want {
-            Want::Rotate => (Op::Rotate {}, self.new_key(None)?),
+            Want::Rotate => (Op::Rotate {}, self.new_key(|_| true, None)?),
             Want::Give(to) => {
                 let keys: Vec<EpochKey> = roster.keys().iter().filter_map(|key| self.keys.get(key).cloned()).collect();
                 (Op::Give { given: wrap(&self.replica.group(), &keys, &to)? }, None)
             }
-            Want::Remove(member) => (Op::Remove { member, cut: self.cut(&member) }, self.new_key(Some(&member))?),
+            Want::Remove(member) => {
+                (Op::Remove { member, cut: self.cut(&member) }, self.new_key(|one| *one != member, None)?)
+            }
             Want::Checkpoint => {
                 let standing = |(key, member): (&PublicKey, &crate::group::roster::Member)| Standing {
                     member: *key,
@@ -173,13 +201,17 @@ impl Loaded {
         Ok(entry)
     }
 
-    /// A new key for all members but one; none where the group has no epoch keys.
-    pub(super) fn new_key(&self, but: Option<&PublicKey>) -> Result<Option<Wraps>> {
+    /// A new key for those members who stay, and one who comes; none where the group has no epoch keys.
+    pub(super) fn new_key(
+        &self,
+        stays: impl Fn(&PublicKey) -> bool,
+        comes: Option<PublicKey>,
+    ) -> Result<Option<Wraps>> {
         if self.replica.genesis().mode != Mode::Private {
             return Ok(None);
         }
-        let members = self.replica.roster().members().keys().filter(|key| Some(*key) != but);
-        let members: Vec<PublicKey> = members.copied().collect();
+        let members = self.replica.roster().members().keys().filter(|key| stays(key)).copied();
+        let members: Vec<PublicKey> = members.chain(comes).collect();
         wrap(&self.replica.group(), &[EpochKey::random()?], &members).map(Some)
     }
 

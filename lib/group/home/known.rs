@@ -1,4 +1,5 @@
-//! `members.json`: what members have said of themselves. It is found again in their logs; here it is at hand. See keywire-files(5).
+//! `members.json`: what members have said of themselves, which is found again in their logs and here at hand; and when they were
+//! seen. See keywire-files(5).
 
 use super::Group;
 use crate::addr::HostPort;
@@ -6,19 +7,25 @@ use crate::error::Result;
 use crate::key::PublicKey;
 use crate::proto::group::MAX_MEMBERS;
 use crate::store::{Privacy, State, Version};
+use crate::trust::Time;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, UNIX_EPOCH};
 
 /// The name of the file in the group's directory.
 const MEMBERS: &str = "members.json";
 
-/// What members have said of themselves.
+/// What is known of members beside the roster.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Known {
     /// Where they can be dialed.
     pub addresses: BTreeMap<PublicKey, Vec<HostPort>>,
     /// Who has left.
     pub left: BTreeSet<PublicKey>,
+    /// When there was a connection with them last, in milliseconds since 1970.
+    pub seen: BTreeMap<PublicKey, u64>,
+    /// When we last had the same as another member, in milliseconds since 1970.
+    pub synced: Option<u64>,
 }
 
 /// The contents of the file.
@@ -26,6 +33,8 @@ pub struct Known {
 #[serde(deny_unknown_fields)]
 struct Members {
     version: Version,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    synced: Option<Time>,
     members: Vec<Row>,
 }
 
@@ -37,6 +46,8 @@ struct Row {
     addresses: Vec<HostPort>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     left: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    seen: Option<Time>,
 }
 
 impl State for Members {
@@ -53,14 +64,17 @@ impl State for Members {
 }
 
 impl Group {
-    /// What members have said of themselves.
+    /// What is known of members beside the roster.
     ///
     /// # Errors
     /// The file cannot be read.
     pub fn known(&self) -> Result<Known> {
         let members: Option<Members> = self.dir.read(MEMBERS)?;
         let mut known = Known::default();
-        for row in members.unwrap_or_default().members {
+        let members = members.unwrap_or_default();
+        known.synced = members.synced.map(millis);
+        for row in members.members {
+            known.seen.extend(row.seen.map(|at| (row.member, millis(at))));
             if row.left {
                 known.left.insert(row.member);
             }
@@ -71,21 +85,30 @@ impl Group {
         Ok(known)
     }
 
-    /// Keeps what members have said of themselves. It is on disk when this returns.
+    /// Keeps what is known of members. It is on disk when this returns.
     ///
     /// # Errors
     /// Those of [`crate::store::Store::update`].
     pub fn keep_known(&self, known: &Known) -> Result<()> {
-        let keys: BTreeSet<&PublicKey> = known.addresses.keys().chain(&known.left).collect();
+        let keys: BTreeSet<&PublicKey> = known.addresses.keys().chain(&known.left).chain(known.seen.keys()).collect();
         let row = |member: &PublicKey| Row {
             member: *member,
             addresses: known.addresses.get(member).cloned().unwrap_or_default(),
             left: known.left.contains(member),
+            seen: known.seen.get(member).copied().map(time),
         };
         let members = keys.into_iter().map(row).collect();
         self.dir.update(MEMBERS, |there: &mut Option<Members>| {
-            *there = Some(Members { version: Version, members });
+            *there = Some(Members { version: Version, synced: known.synced.map(time), members });
             Ok(())
         })
     }
+}
+
+fn millis(at: Time) -> u64 {
+    at.unix().saturating_mul(1000)
+}
+
+fn time(millis: u64) -> Time {
+    Time::of(UNIX_EPOCH + Duration::from_millis(millis))
 }

@@ -76,13 +76,16 @@ impl Group {
         })
     }
 
-    /// Never again writes our log of `class`: a peer has more of it than we do, for one. The next one asked for is new.
+    /// Never again writes our log `log`: a peer has more of it than we do, for one. The next one asked for is new.
     ///
     /// # Errors
     /// Those of [`Group::update`].
-    pub fn retire_log(&self, class: Class) -> Result<()> {
+    pub fn retire_log(&self, log: &LogId) -> Result<()> {
         self.update(|facts| {
-            *facts.logs.of(class) = None;
+            let own = facts.logs.of(log.class);
+            if own.as_ref().is_some_and(|own| own.inc == log.inc) {
+                *own = None;
+            }
             Ok(())
         })
     }

@@ -74,7 +74,7 @@ fn a_log_of_which_others_have_more_is_given_up() {
     let home = Home::new();
     let group = home.create("team");
     let log = group.own_log(Class::Content).unwrap();
-    group.retire_log(Class::Content).unwrap();
+    group.retire_log(&log).unwrap();
     let next = home.start().own_log(Class::Content).unwrap();
     assert_ne!(next, log);
     assert_eq!(home.start().own_log(Class::Content).unwrap(), next);
