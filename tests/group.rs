@@ -3,6 +3,7 @@
 mod cli;
 mod lasting;
 mod roles;
+mod standing;
 mod talk;
 
 use crate::sandbox::{Done, Running, User};

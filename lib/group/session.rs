@@ -52,6 +52,8 @@ pub struct Session {
     began: Option<((Digest, Digest), Vec<Tip>)>,
     /// Forks that were told, or heard of from the other.
     forks: HashSet<LogId>,
+    /// The other is no member any more: up to which clock it hears of acts, and of nothing else.
+    farewell: Option<u64>,
     /// The version of the replica at which nothing was left to say.
     quiet_at: Option<u64>,
 }
@@ -95,6 +97,7 @@ impl Session {
             want: None,
             lacking: HashMap::new(),
             tells_all: false,
+            farewell: None,
             quiet_at: None,
             forks: HashSet::new(),
             began: Some((digests, replica.tips().collect())),
@@ -114,6 +117,18 @@ impl Session {
     /// Whether both have the same, as far as this end knows.
     pub fn is_level<S: Shelf>(&self, replica: &Replica<S>) -> bool {
         self.is_met && self.lacking.is_empty() && replica.tips().all(|tip| self.theirs(&tip.log) >= tip.seq)
+    }
+
+    /// From now on the other, who was removed, hears of the acts up to the clock `until` that it lacks, and of nothing else.
+    pub fn say_farewell(&mut self, until: u64) {
+        if self.farewell != Some(until) {
+            (self.farewell, self.quiet_at) = (Some(until), None);
+        }
+    }
+
+    /// Whether nothing is left to say to the other, who was removed.
+    pub fn has_said_farewell(&self) -> bool {
+        self.farewell.is_some() && self.is_met && self.quiet_at.is_some()
     }
 
     /// Says something that another part of the house has to say.
@@ -273,7 +288,9 @@ impl Session {
         if let Some(message) = self.queue.pop_front() {
             return Ok(Some(message));
         }
-        if let Some(want) = self.want(replica, now) {
+        if self.farewell.is_none()
+            && let Some(want) = self.want(replica, now)
+        {
             return Ok(Some(want));
         }
         if std::mem::take(&mut self.tells_all) {
@@ -281,6 +298,11 @@ impl Session {
         }
         if !self.is_met || self.quiet_at == Some(replica.version()) {
             return Ok(None);
+        }
+        if self.farewell.is_some() {
+            let acts = self.entries(replica)?;
+            self.quiet_at = acts.is_none().then(|| replica.version());
+            return Ok(acts.map(Message::Entries));
         }
         let untold = replica.forks().find(|fork| !self.forks.contains(&fork[0].header.log));
         if let Some(fork) = untold {
@@ -324,7 +346,8 @@ impl Session {
 
     /// All that we have. What does not fit into one message is told before it.
     fn all<S: Shelf>(&mut self, replica: &Replica<S>) -> Message {
-        let mut tips: Vec<Tip> = replica.tips().collect();
+        let may_know = |tip: &Tip| self.farewell.is_none() || tip.log.class == Class::Roster;
+        let mut tips: Vec<Tip> = replica.tips().filter(may_know).collect();
         for tip in &tips {
             self.told.insert(tip.log, tip.seq);
         }
@@ -346,13 +369,16 @@ impl Session {
         let mut chunk = Vec::new();
         let mut bytes = 0;
         for act in acts {
+            if self.farewell.is_some_and(|until| act.header.clock > until) {
+                break;
+            }
             bytes += length(&act);
             if bytes > CHUNK && !chunk.is_empty() {
                 break;
             }
             chunk.push(act);
         }
-        if chunk.is_empty() {
+        if chunk.is_empty() && self.farewell.is_none() {
             for tip in replica.tips().filter(|tip| tip.log.class == Class::Content) {
                 let from = self.sent.get(&tip.log).copied().unwrap_or(0) + 1;
                 if from > tip.seq {

@@ -24,7 +24,7 @@ fn the_files_of_a_group_in_the_page_load_beside_each_other() {
     let group = Groups::open(&Store::at(&user.home()), &KeyPair::generate().unwrap()).find("ops").unwrap();
     let facts = group.facts().unwrap();
     assert_eq!((facts.peers.len(), facts.announced.len(), facts.wish.is_some()), (1, 1, true));
-    let known = group.known().unwrap();
+    let known = group.known().unwrap().unwrap();
     assert_eq!((known.addresses.len(), known.left.len()), (3, 1));
     assert_eq!(group.joins().unwrap().len(), 1);
     assert_eq!(group.cursor("backup").unwrap().unwrap().len(), 1);

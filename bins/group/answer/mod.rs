@@ -189,7 +189,7 @@ async fn act(
     caller: &mut Caller,
 ) -> Result<u8> {
     let id = house.engine.act(info.brief.id, deed).await?;
-    told(house, info, (word, member), Some(id), caller).await
+    told(house, info, (word, member), id, caller).await
 }
 
 /// Says what became of an act.
@@ -238,6 +238,11 @@ impl Outcome {
 async fn send(house: &House, sending: Sending, caller: &mut Caller) -> Result<u8> {
     let brief = house.engine.find(&sending.group).await?;
     let wait = Duration::from_millis(sending.wait);
+    if let Joined::Waiting(why) | Joined::Unreachable(why) = house.engine.stand(brief.id, wait.max(VISIT)).await? {
+        let brief = house.engine.info(brief.id).await?.brief;
+        caller.say(Reply::Joined { brief, how: Joined::Waiting(why) }).await?;
+        return Ok(exit::PENDING);
+    }
     let mut worst = 0;
     loop {
         let (texts, is_end) = texts(caller).await;

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::group::home::{Facts, Wish};
 use crate::group::keys::{EpochKey, wrap};
 use crate::kdf::Secret;
-use crate::key::PublicKey;
+use crate::key::{KeyPair, PublicKey};
 use crate::proto::group::link::{capability, wish};
 use crate::proto::group::roster::{Cut, Op};
 use crate::proto::group::{Class, Entry, EntryId, Genesis, GroupId, History, KeyId, Kind, Link, MAX_NAME_LEN, Mode};
@@ -39,16 +39,7 @@ impl House {
                 genesis.key = key.id();
             }
             let keys = if mode == Mode::Public { Vec::new() } else { vec![key.clone()] };
-            let group = house.keep(Facts::new(&name, genesis, Status::Active), &keys)?;
-            let mut state = group.state();
-            let wraps = match mode {
-                Mode::Private => Some(wrap(&group.id, &keys, &[me.public()])?),
-                Mode::Public | Mode::Open => None,
-            };
-            let log = state.own_log(Class::Roster)?;
-            state.replica.act(&me, log, Op::Create { name }, wraps, now)?;
-            drop(state);
-            Ok(group.id)
+            Ok(house.keep(Facts::new(&name, genesis, Status::Active), &keys)?.id)
         })
         .await
     }
@@ -85,18 +76,17 @@ impl House {
         Ok(made)
     }
 
-    /// Acts on the roster; the entry can be followed as a message can.
+    /// Acts on the roster; the entry, if there is one, can be followed as a message can.
     ///
     /// # Errors
     /// We may not ([`crate::error::Kind::Refused`]); there is no such member, wish or invite ([`crate::error::Kind::No`]).
-    pub async fn act(&self, group: GroupId, deed: Deed) -> Result<EntryId> {
+    pub async fn act(&self, group: GroupId, deed: Deed) -> Result<Option<EntryId>> {
         let group = self.group(&group)?;
         let (house, at) = (self.clone(), group.clone());
         let id = on_disk(move || {
             let mut state = at.state();
             state.role(&house.me().public())?;
-            let entry = state.do_deed(&house, deed)?;
-            Ok(entry.id)
+            state.do_deed(&house, deed)
         })
         .await?;
         group.change();
@@ -137,6 +127,10 @@ impl House {
             if state.facts.status == Status::Active {
                 return Err(Error::no("you are a member of this group already"));
             }
+            if state.replica.roster().role(&me).is_some() {
+                return Err(Error::refused("you have left, and no admin has taken note of that yet")
+                    .hint("try again when the owner or an admin is there"));
+            }
             let peers = link.peers.clone();
             state.change_facts(|facts| {
                 (facts.wish, facts.peers, facts.status) = (Some(asked), peers, Status::Pending)
@@ -165,6 +159,23 @@ impl House {
 }
 
 impl Loaded {
+    /// Writes the first act of a group of ours that has none: it is new, or whoever made it died on the way.
+    pub(super) fn begin(&mut self, me: &KeyPair) -> Result<()> {
+        let genesis = self.replica.genesis();
+        if genesis.owner != me.public() || !self.kept.is_unwritten(Class::Roster)? {
+            return Ok(());
+        }
+        let keys: Vec<EpochKey> = self.keys.values().cloned().collect();
+        let wraps = match genesis.mode {
+            Mode::Private => Some(wrap(&self.replica.group(), &keys, &[me.public()])?),
+            Mode::Public | Mode::Open => None,
+        };
+        let log = self.own_log(Class::Roster)?;
+        let name = self.facts.name.clone();
+        self.replica.act(me, log, Op::Create { name }, wraps, millis(SystemTime::now()))?;
+        Ok(())
+    }
+
     /// Writes an act that needs no key.
     fn do_op(&mut self, house: &House, op: Op) -> Result<Entry> {
         let me = house.me().clone();
@@ -176,13 +187,15 @@ impl Loaded {
         Ok(entry)
     }
 
-    fn do_deed(&mut self, house: &House, deed: Deed) -> Result<Entry> {
+    /// The entry that says so to the others; none where it is nothing to them.
+    fn do_deed(&mut self, house: &House, deed: Deed) -> Result<Option<EntryId>> {
         let roster = self.replica.roster();
         let is_member = |key: &PublicKey| match roster.role(key) {
             Some(_) => Ok(()),
             None => Err(Error::no(format!("{} is no member", key.short())).hint("'kw-group members' shows who is one")),
         };
-        match deed {
+        let is_asking = |key: &PublicKey| Ok::<_, Error>(self.kept.joins()?.iter().any(|join| join.member == *key));
+        let entry = match deed {
             Deed::Revoke(capability) => match roster.invites().contains_key(&capability) {
                 true => self.do_op(house, Op::Revoke { capability }),
                 false => Err(Error::no("there is no such invite").hint("'kw-group invite --list' shows them")),
@@ -194,15 +207,19 @@ impl Loaded {
             Deed::Promote(member) => is_member(&member).and_then(|()| self.do_op(house, Op::Promote { member })),
             Deed::Demote(member) => {
                 is_member(&member)?;
-                let cut = self.cut(&member);
+                let cut = self.cut(&member)?;
                 self.do_op(house, Op::Demote { member, cut: Cut { content: Vec::new(), ..cut } })
             }
             Deed::Mute(member) => {
                 is_member(&member)?;
-                let cut = self.cut(&member);
+                let cut = self.cut(&member)?;
                 self.do_op(house, Op::Mute { member, cut: Cut { roster: Vec::new(), ..cut } })
             }
             Deed::Unmute(member) => is_member(&member).and_then(|()| self.do_op(house, Op::Unmute { member })),
+            Deed::Remove(member) if roster.role(&member).is_none() && is_asking(&member)? => {
+                self.kept.drop_joins(|join| join.member == member)?;
+                return Ok(None);
+            }
             Deed::Remove(member) => {
                 is_member(&member)?;
                 let me = house.me().public();
@@ -218,7 +235,8 @@ impl Loaded {
                 };
                 self.add(house, member, Some(join.capability))
             }
-        }
+        };
+        Ok(Some(entry?.id))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::group::Group;
 use super::session::run;
-use super::{House, tend};
+use super::{House, Status, tend};
 use crate::conn::{Incoming, Listener, Reason};
 use crate::error::Result;
 use crate::proto::group::Request;
@@ -18,6 +18,9 @@ const STRANGERS: usize = 64;
 
 /// Connections of one member about one group at once.
 const MOST_OF_ONE: usize = 8;
+
+/// Whether there is such a group is nobody's business but its members'.
+const UNKNOWN: &str = "you are no member of this group, or there is none";
 
 /// How often it is looked whether there is somebody to dial, or something to tend.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -43,6 +46,7 @@ impl House {
                     Err(error) => break Err(error),
                 },
                 _ = look.tick() => {
+                    self.say_noticed();
                     for group in self.all() {
                         self.reach_out(&group);
                         tend::tend(self, &group);
@@ -62,10 +66,8 @@ impl House {
         let (house, strangers) = (self.clone(), strangers.clone());
         self.spawn(async move {
             let request = Request::decode(incoming.request());
-            // Whether there is such a group is nobody's business but its members'.
-            let unknown = "you are no member of this group, or there is none";
             let Some(group) = request.ok().and_then(|request| house.loaded(&request.group)) else {
-                let _ = incoming.refuse(Reason::Refused, unknown).await;
+                let _ = incoming.refuse(Reason::Refused, UNKNOWN).await;
                 return;
             };
             match house.standing(&group, &incoming).await {
@@ -78,7 +80,7 @@ impl House {
                     }
                 }
                 Ok(Standing::Stranger) => match strangers.try_acquire_owned() {
-                    Ok(_place) => drop(house.welcome_stranger(&group, incoming).await),
+                    Ok(place) => drop(house.welcome_stranger(&group, incoming, place).await),
                     Err(_) => drop(incoming.refuse(Reason::Unavailable, "too many connections; try again later").await),
                 },
                 Ok(Standing::Member) => {
@@ -95,14 +97,11 @@ impl House {
         let (group, peer, me) = (group.clone(), incoming.peer(), self.me().public());
         on_disk(move || {
             let state = group.state();
-            let roster = state.replica.roster();
-            Ok(match (state.role(&me), roster.role(&peer)) {
-                (Err(_), _) => Standing::Closed("you are no member of this group, or there is none"),
-                (Ok(_), Some(_)) => Standing::Member,
-                (Ok(_), None) if roster.is_removed(&peer) => {
-                    Standing::Closed("you were removed from this group; an admin can let you in again")
-                }
+            Ok(match (state.role(&me), state.replica.roster().role(&peer)) {
+                // A member may bring what makes us one, or one again.
+                (_, Some(_)) if state.facts.status != Status::Left => Standing::Member,
                 (Ok(_), None) => Standing::Stranger,
+                (_, _) => Standing::Closed(UNKNOWN),
             })
         })
         .await

@@ -1,17 +1,15 @@
 //! One group in memory: the copy that is kept, the keys that open it, and who is connected.
 
-use super::report::Event;
-use super::{House, Status};
-use crate::addr::HostPort;
+use super::Status;
+use super::absorb::Told;
 use crate::error::{Error, Result};
 use crate::group::home::{DiskShelf, Facts, Group as Kept, Known};
-use crate::group::keys::{EpochKey, MAX_JOINT, Opened, open_body, unwrap};
+use crate::group::keys::{EpochKey, MAX_JOINT, Opened, open_body};
 use crate::group::replica::Replica;
 use crate::key::{KeyPair, PublicKey};
-use crate::proto::group::roster::{Op, Role, Wraps};
-use crate::proto::group::{Addresses, Class, Entry, Genesis, GroupId, KeyId, Kind, LogId, Mode};
+use crate::proto::group::roster::Role;
+use crate::proto::group::{Class, Entry, Genesis, GroupId, KeyId, LogId, Mode};
 use crate::threads::lock;
-use crate::trust::MAX_ADDRESSES;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard};
 use tokio::sync::watch;
@@ -38,6 +36,8 @@ pub(super) struct Loaded {
     /// What members have said of themselves.
     pub(super) known: Known,
     pub(super) keys: BTreeMap<KeyId, EpochKey>,
+    /// What the user was told of the roster.
+    pub(super) told: Told,
     /// When what is too old was forgotten last, in milliseconds since 1970.
     pub(super) forgot: u64,
 }
@@ -51,8 +51,10 @@ pub(super) struct Links {
     pub(super) held: HashMap<LogId, (u64, PublicKey)>,
     /// When we last had the same as another member, in milliseconds since 1970.
     pub(super) synced: Option<u64>,
-    /// Wishes to join that were passed on.
-    pub(super) wishes: BTreeMap<PublicKey, (PublicKey, crate::sign::Signature)>,
+    /// Wishes to join that were passed on, by who and which invite, and when.
+    pub(super) wishes: HashMap<(PublicKey, PublicKey), Instant>,
+    /// What is wrong with our own state, if it kept a conversation from going on.
+    pub(super) trouble: Option<String>,
 }
 
 /// A connection with a member.
@@ -88,19 +90,18 @@ impl Group {
     pub(super) fn open(kept: Kept, me: &KeyPair, reads_only: bool) -> Result<Self> {
         let facts = kept.facts()?;
         let (name, genesis) = (facts.name.clone(), facts.genesis.clone());
-        let (known, keys) = (kept.known()?, kept.keys()?);
+        // Whoever writes puts a damaged file aside.
+        let known = if reads_only { kept.known().unwrap_or_default() } else { kept.known_or_aside()? };
+        let (is_gone, known, keys) = (known.is_none(), known.unwrap_or_default(), kept.keys()?);
         let shelf = if reads_only { DiskShelf::look(&kept)? } else { DiskShelf::open(&kept)? };
         let replica = Replica::open(genesis.clone(), shelf)?;
-        let mut loaded = Loaded { replica, kept, facts, known, keys, forgot: 0 };
+        let mut loaded = Loaded { replica, kept, facts, known, keys, told: Told::default(), forgot: 0 };
         if !reads_only {
             loaded.mend()?;
+            loaded.begin(me)?;
+            loaded.catch_up(me, is_gone)?;
         }
-        // What a process that died had stored and not looked at.
-        let given: Vec<Wraps> =
-            loaded.replica.acts().iter().flat_map(|act| wraps(&act.act.op, act.act.key.as_ref())).cloned().collect();
-        if !reads_only {
-            loaded.gather(me, &given)?;
-        }
+        loaded.told = loaded.who_is_who();
         Ok(Group {
             id: genesis.id(),
             name,
@@ -135,109 +136,7 @@ impl Group {
     }
 }
 
-/// The keys that an act brings.
-fn wraps<'a>(op: &'a Op, key: Option<&'a Wraps>) -> Vec<&'a Wraps> {
-    let given = match op {
-        Op::Add { given, .. } => given.as_ref(),
-        Op::Give { given } => Some(given),
-        _ => None,
-    };
-    given.into_iter().chain(key).collect()
-}
-
 impl Loaded {
-    /// Keeps the keys among `given` that are for us.
-    fn gather(&mut self, me: &KeyPair, given: &[Wraps]) -> Result<()> {
-        let group = self.replica.group();
-        let mut new = Vec::new();
-        for wraps in given {
-            for wrap in
-                wraps.boxes.iter().filter(|wrap| wrap.member == me.public() && !self.keys.contains_key(&wrap.key))
-            {
-                if let Some(key) = unwrap(&group, me, &wraps.ephemeral, wrap) {
-                    new.push(key);
-                }
-            }
-        }
-        if !new.is_empty() {
-            self.kept.add_keys(&new)?;
-            self.keys.extend(new.into_iter().map(|key| (key.id(), key)));
-        }
-        Ok(())
-    }
-
-    /// Sees what new entries bring beside themselves: keys, addresses, who has left, and our own standing.
-    pub(super) fn absorb(&mut self, house: &House, entries: &[Entry]) -> Result<()> {
-        let me = house.me().clone();
-        let mut given = Vec::new();
-        for entry in entries.iter().filter(|entry| entry.header.kind == Kind::Act) {
-            let act = entry.body.as_deref().map(crate::proto::group::roster::Act::decode).transpose()?;
-            given.extend(act.iter().flat_map(|act| wraps(&act.op, act.key.as_ref())).cloned());
-        }
-        self.gather(&me, &given)?;
-        for entry in entries.iter().filter(|entry| entry.header.log.class == Class::Content) {
-            let author = entry.header.log.author;
-            match entry.header.kind {
-                Kind::Addresses => {
-                    if let Opened::Text(text) = self.open(entry)
-                        && let Ok(said) = Addresses::decode(&text)
-                    {
-                        let addresses: Vec<HostPort> =
-                            said.addresses.iter().take(MAX_ADDRESSES).filter_map(|at| at.parse().ok()).collect();
-                        if self.known.addresses.get(&author) != Some(&addresses) {
-                            self.known.addresses.insert(author, addresses);
-                            self.kept.keep_known(&self.known)?;
-                        }
-                    }
-                }
-                Kind::Leave => {
-                    if self.known.left.insert(author) {
-                        self.kept.keep_known(&self.known)?;
-                    }
-                }
-                Kind::Message => house.tell(Event::Message { group: self.replica.group() }),
-                Kind::Act => {}
-            }
-        }
-        if !given.is_empty() || entries.iter().any(|entry| entry.header.kind == Kind::Act) {
-            self.see_standing(house)?;
-        }
-        Ok(())
-    }
-
-    /// Sees whether we are a member.
-    fn see_standing(&mut self, house: &House) -> Result<()> {
-        let me = house.me().public();
-        let roster = self.replica.roster();
-        let status = match (self.facts.status, roster.role(&me).is_some()) {
-            (Status::Pending | Status::Waiting | Status::Removed, true) => Status::Active,
-            (Status::Active | Status::Pending | Status::Waiting, false) if roster.is_removed(&me) => Status::Removed,
-            _ => return Ok(()),
-        };
-        self.set_status(house, status)
-    }
-
-    pub(super) fn set_status(&mut self, house: &House, status: Status) -> Result<()> {
-        if self.facts.status == status {
-            return Ok(());
-        }
-        self.change_facts(|facts| facts.status = status)?;
-        let text = match status {
-            Status::Active => "you are a member now",
-            Status::Removed => "you were removed",
-            Status::Left => "you have left",
-            Status::Waiting => "an admin must approve you",
-            Status::Pending => "no member was reached yet",
-        };
-        let id = self.replica.group();
-        house.tell(Event::Roster { group: id, text: text.to_owned() });
-        if let Some(group) = house.loaded(&id).filter(|_| status == Status::Active) {
-            // The others may need to know at once where a new member can be dialed.
-            super::tend::tend(house, &group);
-        }
-        Ok(())
-    }
-
     /// Changes what is known of the group, on disk and here.
     pub(super) fn change_facts(&mut self, change: impl FnOnce(&mut Facts)) -> Result<()> {
         self.facts = self.kept.update(|facts| {

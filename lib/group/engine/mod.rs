@@ -2,6 +2,7 @@
 //!
 //! One process works on them at a time: whoever holds the lock [`SERVE`] in [`GROUPS_DIR`]. Others call it.
 
+mod absorb;
 mod act;
 mod door;
 mod group;
@@ -12,6 +13,7 @@ mod report;
 mod say;
 mod session;
 mod tend;
+mod welcome;
 #[cfg(test)]
 mod tests;
 
@@ -46,8 +48,9 @@ const MOST_BEHIND: usize = 4096;
 /// How long the same is not said again of the same author.
 const SAY_AGAIN: Duration = Duration::from_secs(3600);
 
-/// Most authors and causes of which is known when they were said.
+/// Most words of which is known when they were said, and most that concern one key.
 const MOST_SAID: usize = 1000;
+const MOST_SAID_OF_ONE: usize = 20;
 
 /// How an engine goes about it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -211,14 +214,27 @@ impl House {
         let _ = self.0.events.send(event);
     }
 
-    /// Says to the user why something of `author` was not taken; not again and again.
+    /// Says to the user why something of `author` was not taken.
     fn notice(&self, group: &Group, author: PublicKey, why: &str) {
+        self.say_once(group, author, &refusal(&author, why));
+    }
+
+    /// Says to the user something that concerns `key`; not again and again, and of no key without end.
+    fn say_once(&self, group: &Group, key: PublicKey, text: &str) {
+        let text = format!("{}: {text}", group.name);
         let mut said = lock(&self.0.said);
         let now = Instant::now();
         said.retain(|_, at| now.duration_since(*at) < SAY_AGAIN);
-        if said.len() < MOST_SAID && said.insert((author, why.to_owned()), now).is_none() {
-            self.tell(Event::Notice(format!("{}: {}", group.name, refusal(&author, why))));
+        let of_one = said.keys().filter(|(one, _)| *one == key).count();
+        let is_room = said.len() < MOST_SAID && of_one < MOST_SAID_OF_ONE;
+        if is_room && said.insert((key, text.clone()), now).is_none() {
+            self.tell(Event::Notice(text));
         }
+    }
+
+    /// Says what was found on the disk meanwhile.
+    fn say_noticed(&self) {
+        self.notices().into_iter().for_each(|text| self.tell(Event::Notice(text)));
     }
 
     /// Ends when the engine does.

@@ -2,7 +2,7 @@
 
 use super::group::{Group, Links};
 use super::join::ask_to_join;
-use super::session::{halves, may_dismiss, run};
+use super::session::{halves, run};
 use super::{House, Status, of_group};
 use crate::addr::{HostPort, PeerAddr};
 use crate::conn::{Connection, DialOptions, dial};
@@ -34,7 +34,7 @@ impl House {
         let (house, group) = (self.clone(), group.clone());
         self.spawn(async move {
             if let Err(error) = house.reach(&group).await {
-                house.tell(super::report::Event::Notice(format!("{}: {error}", group.name)));
+                house.say_once(&group, house.me().public(), &error.to_string());
             }
         });
     }
@@ -68,7 +68,6 @@ impl House {
                 stored.log.author == me && state.replica.end(&stored.log) > held
             };
             let is_over = match state.facts.status {
-                Status::Removed => true,
                 Status::Left => !state.replica.logs().any(owes),
                 _ => false,
             };
@@ -117,17 +116,17 @@ impl House {
         let failed = ended
             .err()
             .or_else(|| Some(Error::network("it ended the connection")).filter(|_| began.elapsed() < FIRST_REST));
-        if failed.as_ref().is_some_and(|error| error.kind() == Kind::Refused) {
-            self.was_refused(&group, key).await;
-        }
         let mut links = group.links();
         let reach = links.reach.entry(key).or_default();
         reach.is_dialed = false;
         reach.failures = if failed.is_some() { reach.failures.saturating_add(1) } else { 0 };
-        let rest = FIRST_REST.saturating_mul(1 << reach.failures.min(10)).min(LONGEST_REST);
+        let is_refused = failed.as_ref().is_some_and(|error| error.kind() == Kind::Refused);
+        // Who has refused us does not change its mind soon.
+        let failures = if is_refused { 10 } else { reach.failures.min(10) };
+        let rest = FIRST_REST.saturating_mul(1 << failures).min(LONGEST_REST);
         reach.rests_until = failed.is_some().then(|| Instant::now() + super::jittered(rest));
         if let Some(error) = failed {
-            reach.is_refused = error.kind() == Kind::Refused;
+            reach.is_refused = is_refused;
             reach.failure = Some(error.to_string());
         } else {
             (reach.is_refused, reach.failure) = (false, None);
@@ -161,7 +160,8 @@ impl House {
         let me = self.me().public();
         let asks = on_disk(move || {
             let state = at.state();
-            Ok(state.replica.roster().role(&me).is_none() && state.facts.status != Status::Active)
+            let asks = matches!(state.facts.status, Status::Pending | Status::Waiting);
+            Ok(asks && state.replica.roster().role(&me).is_none())
         })
         .await?;
         let (peer, sender, receiver) = halves(connection);
@@ -169,22 +169,6 @@ impl House {
             true => ask_to_join(self, group, peer, sender, receiver).await,
             false => run(self, group, peer, sender, receiver, Vec::new()).await,
         }
-    }
-
-    /// A member says that we are none. The owner or an admin knows.
-    async fn was_refused(&self, group: &Arc<Group>, by: PublicKey) {
-        let (house, group) = (self.clone(), group.clone());
-        // What cannot be written now is seen again with the next refusal.
-        let _ = on_disk(move || {
-            let mut state = group.state();
-            let me = house.me().public();
-            let roster = state.replica.roster();
-            match may_dismiss(roster.role(&by)) && roster.role(&me).is_some() && state.facts.status == Status::Active {
-                true => state.set_status(&house, Status::Removed),
-                false => Ok(()),
-            }
-        })
-        .await;
     }
 }
 
@@ -196,6 +180,9 @@ impl Links {
             .iter()
             .filter_map(|(key, reach)| Some(format!("{}: {}", key.short(), reach.failure.as_ref()?)))
             .collect();
+        let silent = self.reach.iter().filter(|(_, reach)| reach.is_dialed && reach.failure.is_none());
+        let silent = silent.map(|(key, _)| format!("{} has not answered yet", key.short()));
+        let words: Vec<String> = words.into_iter().chain(silent).collect();
         match words.is_empty() {
             true => "no member's address is known".to_owned(),
             false => words.join("; "),

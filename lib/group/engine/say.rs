@@ -7,6 +7,7 @@ use crate::addr::HostPort;
 use crate::chat::Config;
 use crate::conn::Listener;
 use crate::error::{Error, Result};
+use crate::group::keys::joint_id;
 use crate::group::replica::Words;
 use crate::json;
 use crate::key::PublicKey;
@@ -77,12 +78,25 @@ impl House {
                 })
             };
             if let Some(ended) = ended {
-                return Ok(ended);
+                return self.judged(&group, ended).await;
             }
             let soon = until.min(Instant::now() + DIAL_AGAIN);
             // Late, or something has changed: it is looked at anew in either case.
             let _ = timeout_at(soon, changes.changed()).await;
         }
+    }
+
+    /// What an ending means: where nobody was reached, that may be because of ourselves.
+    async fn judged(&self, group: &Arc<Group>, ended: Delivery) -> Result<Delivery> {
+        if !matches!(ended, Delivery::Nobody(_)) {
+            return Ok(ended);
+        }
+        if let Some(trouble) = group.links().trouble.clone() {
+            return Err(Error::state(trouble));
+        }
+        let (at, me) = (group.clone(), self.me().public());
+        // Who was removed while it was away has only now been told.
+        on_disk(move || at.state().role(&me).map(|_| ended)).await
     }
 
     /// Meets members for at most `patience`, until we have what one of them has.
@@ -156,7 +170,9 @@ impl Group {
     /// Says where we can be dialed, if that is new.
     pub(super) fn announce(self: &Arc<Self>, house: &House, addresses: &[HostPort]) -> Result<()> {
         let state = self.state();
-        let is_known = state.facts.announced == addresses;
+        // Said again under each new key, so that those can read it who have no other.
+        let key = joint_id(state.replica.roster().keys());
+        let is_known = state.facts.announced == addresses && state.facts.announced_under == key;
         let is_member =
             state.facts.status == Status::Active && state.replica.roster().role(&house.me().public()).is_some();
         let may = state.present_keys().is_ok();
@@ -167,7 +183,7 @@ impl Group {
         let said = Addresses { addresses: addresses.iter().map(ToString::to_string).collect() };
         self.write(house, Kind::Addresses, json::line(&said)?.as_bytes(), EntryId::default())?;
         let announced = addresses.to_vec();
-        self.state().change_facts(|facts| facts.announced = announced)?;
+        self.state().change_facts(|facts| (facts.announced, facts.announced_under) = (announced, key))?;
         self.change();
         Ok(())
     }

@@ -2,13 +2,11 @@
 //! network, the disk and the clock.
 
 use super::group::{Group, Link, refusal};
-use super::report::Event;
 use super::{House, millis};
 use crate::conn::{Batch, Connection, Reason, Receiver, Sender};
 use crate::error::{Error, Kind, Result};
 use crate::group::session::{Came, Session};
 use crate::key::PublicKey;
-use crate::proto::group::roster::Role;
 use crate::proto::group::{Assembly, Class, LogId, Message};
 use crate::threads::on_disk;
 use std::sync::Arc;
@@ -41,7 +39,8 @@ struct Look {
     out: Vec<(u8, Vec<u8>)>,
     joins: Vec<(PublicKey, crate::sign::Signature, PublicKey)>,
     has_changed: bool,
-    is_member: bool,
+    /// The other is no member, and knows why.
+    is_over: bool,
 }
 
 /// Carries a conversation until one side ends it. `early` is what the other has said already.
@@ -69,6 +68,10 @@ pub(super) async fn run(
             Ok(())
         }
         Err(error) => {
+            if error.kind() == Kind::State {
+                house.say_once(group, house.me().public(), &error.to_string());
+                group.links().trouble = Some(error.to_string());
+            }
             let why = match error.kind() {
                 Kind::State => Some(Reason::Unavailable),
                 Kind::Refused => Some(Reason::Refused),
@@ -111,12 +114,14 @@ async fn carry(
             sender.push(*kind, &[body])?;
         }
         for (capability, signature, joiner) in look.joins {
-            house.ask(group, capability, signature, joiner, Some(peer)).await?;
+            if let Err(error) = house.ask(group, capability, signature, joiner, Some(peer)).await {
+                house.say_once(group, peer, &error.to_string());
+            }
         }
         if look.has_changed {
             group.change();
         }
-        if !look.is_member {
+        if look.is_over {
             sender.flush().await?;
             return Err(Error::refused("you are no member of this group"));
         }
@@ -200,6 +205,10 @@ async fn look(
                 Came::Tips | Came::Nothing => {}
             }
         }
+        let is_ours = state.replica.roster().role(&me).is_some();
+        if let Some(until) = state.replica.removed_at(&peer).filter(|_| is_ours) {
+            session.say_farewell(until);
+        }
         let mut out = Vec::new();
         let mut length = 0;
         while length < MOST_PENDING {
@@ -212,17 +221,18 @@ async fn look(
         let own: Vec<LogId> = state.replica.logs().map(|stored| stored.log).filter(|log| log.author == me).collect();
         let roster = state.replica.roster();
         // Whoever has just been asked to let us in is not in our roster yet.
-        let is_member = roster.role(&me).is_none() || roster.role(&peer).is_some();
+        let is_member = roster.role(&peer).is_some();
+        let is_over = is_ours && !is_member && (!roster.is_removed(&peer) || session.has_said_farewell());
         let mut links = group.links();
         for log in own {
             let theirs = session.theirs(&log).min(state.replica.end(&log));
-            if theirs > links.held.get(&log).map_or(0, |(seq, _)| *seq) && peer != me {
+            if theirs > links.held.get(&log).map_or(0, |(seq, _)| *seq) && peer != me && (is_member || !is_ours) {
                 links.held.insert(log, (theirs, peer));
                 has_changed = true;
             }
         }
         if is_level {
-            links.synced = Some(now);
+            (links.synced, links.trouble) = (Some(now), None);
         }
         links.reach.entry(peer).or_default().seen = Some(now);
         if let Some(link) = links.sessions.get_mut(&id) {
@@ -232,7 +242,7 @@ async fn look(
         }
         drop(links);
         drop(state);
-        Ok(Look { session, out, joins, has_changed, is_member })
+        Ok(Look { session, out, joins, has_changed, is_over })
     })
     .await
 }
@@ -246,21 +256,17 @@ impl House {
             Class::Content => "entries",
         };
         let why = format!("two different {what} in place {} of one log: nothing from there on counts", header.seq);
-        let mut text = refusal(&header.log.author, &why);
-        if header.log.author == self.me().public() {
+        let author = header.log.author;
+        let mut text = refusal(&author, &why);
+        if author == self.me().public() {
             text = format!(
                 "our own log has two different {what} in place {}: it was written from a copy of this state as well; a new log \
                  goes on, and what was said from there on must be said again",
                 header.seq
             );
         }
-        self.tell(Event::Notice(format!("{}: {text}", group.name)));
+        self.say_once(group, author, &text);
     }
-}
-
-/// Whether a key may end the session's hold on the group: the owner's or an admin's word counts.
-pub(super) fn may_dismiss(role: Option<Role>) -> bool {
-    matches!(role, Some(Role::Owner | Role::Admin))
 }
 
 /// Both halves of a connection, and whose it is.

@@ -2,13 +2,13 @@
 //! has left, and the owner's checkpoints.
 
 use super::group::{Group, Loaded};
-use super::report::Event;
-use super::{House, millis};
+use super::{House, Status, millis};
 use crate::chat::Config;
 use crate::error::Result;
 use crate::group::home::forgotten_before;
 use crate::group::keys::{EpochKey, wrap};
-use crate::group::shelf::Shelf;
+use crate::group::replica::MOST_AHEAD;
+use crate::group::shelf::{Shelf, Stored};
 use crate::key::PublicKey;
 use crate::proto::group::roster::{Cut, Op, Place, Role, Standing, Wraps};
 use crate::proto::group::{Class, Entry, Mode};
@@ -21,6 +21,9 @@ const KEY_AGE: u64 = 7 * 24 * 3600 * 1000;
 
 /// How many entries are sealed under one key.
 const KEY_ENTRIES: u64 = 10_000;
+
+/// Most logs that one checkpoint settles.
+const MOST_SETTLED: usize = 400;
 
 /// How old a checkpoint grows before the owner makes another, in milliseconds.
 const CHECKPOINT_AGE: u64 = 24 * 3600 * 1000;
@@ -47,7 +50,7 @@ pub(super) fn tend(house: &House, group: &Arc<Group>) {
             if addresses.is_empty() { Ok(()) } else { at.announce(&announcer, &addresses) }
         });
         if let Err(error) = announced.await {
-            house.tell(Event::Notice(format!("{}: {error}", group.name)));
+            house.say_once(&group, house.me().public(), &error.to_string());
         }
         let at = group.clone();
         let me = house.me().public();
@@ -70,7 +73,7 @@ pub(super) fn tend(house: &House, group: &Arc<Group>) {
         match done.await {
             Ok(true) => group.change(),
             Ok(false) => {}
-            Err(error) => house.tell(Event::Notice(format!("{}: {error}", group.name))),
+            Err(error) => house.say_once(&group, me, &error.to_string()),
         }
     });
 }
@@ -121,9 +124,12 @@ impl Loaded {
     /// What is to be done, and as what.
     fn wants(&self, me: &PublicKey, now: u64) -> Result<Option<(Role, Want)>> {
         let roster = self.replica.roster();
-        let Some(role) = roster.role(me).filter(|role| *role >= Role::Admin) else { return Ok(None) };
+        let Some(role) = roster.role(me).filter(|role| *role >= Role::Admin && self.facts.status == Status::Active)
+        else {
+            return Ok(None);
+        };
         let is_private = self.replica.genesis().mode == Mode::Private;
-        let left = self.known.left.iter().copied().find(|left| roster.role(left) == Some(Role::Member));
+        let left = self.known.left.iter().copied().find(|left| roster.role(left).is_some_and(|other| other < role));
         let has_all = roster.keys().iter().all(|key| self.keys.contains_key(key));
         let lacking = roster.lacking();
         let newest = roster.epochs().iter().map(|epoch| epoch.clock).max().unwrap_or(0);
@@ -133,7 +139,9 @@ impl Loaded {
             Want::Rotate
         } else if is_private && !lacking.is_empty() {
             if has_all { Want::Give(lacking) } else { Want::Rotate }
-        } else if is_private && (newest + KEY_AGE <= now || self.entries_since(newest)? > KEY_ENTRIES) {
+        } else if is_private
+            && (newest + KEY_AGE <= now || self.entries_between(newest, now + MOST_AHEAD)? > KEY_ENTRIES)
+        {
             Want::Rotate
         } else if role == Role::Owner && self.is_checkpoint_due(now) {
             Want::Checkpoint
@@ -143,23 +151,33 @@ impl Loaded {
         Ok(Some((role, want)))
     }
 
-    /// How many entries of content have a later clock.
-    fn entries_since(&self, clock: u64) -> Result<u64> {
+    /// How many entries of content that count have a clock after `from` and up to `to`. Whoever writes with one that is far ahead
+    /// must not have all others make new keys for ever.
+    pub(super) fn entries_between(&self, from: u64, to: u64) -> Result<u64> {
         let mut count = 0;
-        for stored in self.replica.logs().filter(|stored| stored.log.class == Class::Content && stored.clock > clock) {
-            // The clocks of a log rise.
-            let (mut low, mut high) = (0, stored.seq);
-            while low < high {
-                let middle = low + (high - low).div_ceil(2);
-                let entry = self.replica.shelf().read(&stored.log, middle, 1)?;
-                match entry.first().is_some_and(|entry| entry.header.clock <= clock) {
-                    true => low = middle,
-                    false => high = middle - 1,
-                }
-            }
-            count += stored.seq - low;
+        for stored in self.replica.logs().filter(|stored| stored.log.class == Class::Content && stored.clock > from) {
+            count += self.place_at(stored, to)?.saturating_sub(self.place_at(stored, from)?);
         }
         Ok(count)
+    }
+
+    /// The place of the last entry of a log that counts and whose clock is not after `clock`.
+    fn place_at(&self, stored: &Stored, clock: u64) -> Result<u64> {
+        let end = self.replica.end(&stored.log);
+        if stored.clock <= clock {
+            return Ok(end);
+        }
+        // The clocks of a log rise.
+        let (mut low, mut high) = (0, end);
+        while low < high {
+            let middle = low + (high - low).div_ceil(2);
+            let entry = self.replica.shelf().read(&stored.log, middle, 1)?;
+            match entry.first().is_some_and(|entry| entry.header.clock <= clock) {
+                true => low = middle,
+                false => high = middle - 1,
+            }
+        }
+        Ok(low)
     }
 
     fn is_checkpoint_due(&self, now: u64) -> bool {
@@ -182,7 +200,7 @@ impl Loaded {
                 (Op::Give { given: wrap(&self.replica.group(), &keys, &to)? }, None)
             }
             Want::Remove(member) => {
-                (Op::Remove { member, cut: self.cut(&member) }, self.new_key(|one| *one != member, None)?)
+                (Op::Remove { member, cut: self.cut(&member)? }, self.new_key(|one| *one != member, None)?)
             }
             Want::Checkpoint => {
                 let standing = |(key, member): (&PublicKey, &crate::group::roster::Member)| Standing {
@@ -192,7 +210,7 @@ impl Loaded {
                 };
                 let members = roster.members().iter().filter(|(_, member)| member.role != Role::Owner).map(standing);
                 let members = members.collect();
-                (Op::Checkpoint { members, frontier: self.places(Class::Content, None) }, None)
+                (Op::Checkpoint { members, frontier: self.frontier() }, None)
             }
         };
         let log = self.own_log(Class::Roster)?;
@@ -216,16 +234,31 @@ impl Loaded {
     }
 
     /// The last entries of a member that we have.
-    pub(super) fn cut(&self, member: &PublicKey) -> Cut {
-        Cut { content: self.places(Class::Content, Some(member)), roster: self.places(Class::Roster, Some(member)) }
+    pub(super) fn cut(&self, member: &PublicKey) -> Result<Cut> {
+        Ok(Cut { content: self.places(Class::Content, member)?, roster: self.places(Class::Roster, member)? })
     }
 
-    /// The last entry that counts in each log of a class, of one author or of all.
-    fn places(&self, class: Class, of: Option<&PublicKey>) -> Vec<Place> {
-        let logs = self.replica.logs().filter(|stored| stored.log.class == class);
-        logs.filter(|stored| of.is_none_or(|of| stored.log.author == *of))
-            .filter(|stored| self.replica.end(&stored.log) == stored.seq)
-            .map(|stored| Place::of(&stored.log, stored.seq, stored.id))
-            .collect()
+    /// The last entries that count of those logs of content that were written last: as many as an act holds beside all members.
+    fn frontier(&self) -> Vec<Place> {
+        let mut logs: Vec<&Stored> = self.replica.logs().filter(|stored| stored.log.class == Class::Content).collect();
+        logs.retain(|stored| self.replica.end(&stored.log) == stored.seq);
+        logs.sort_by_key(|stored| std::cmp::Reverse((stored.clock, stored.log)));
+        logs.truncate(MOST_SETTLED);
+        logs.iter().map(|stored| Place::of(&stored.log, stored.seq, stored.id)).collect()
+    }
+
+    /// The last entry that counts in each log of a class and an author.
+    fn places(&self, class: Class, of: &PublicKey) -> Result<Vec<Place>> {
+        let mut places = Vec::new();
+        for stored in self.replica.logs().filter(|stored| stored.log.class == class && stored.log.author == *of) {
+            let end = self.replica.end(&stored.log);
+            let id = match end == stored.seq {
+                true => Some(stored.id),
+                // An earlier cut went through it: what that left stays.
+                false => self.replica.read(&stored.log, end, 1)?.first().map(|entry| entry.id),
+            };
+            places.extend(id.filter(|_| end > 0).map(|id| Place::of(&stored.log, end, id)));
+        }
+        Ok(places)
     }
 }

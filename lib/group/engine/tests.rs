@@ -1,14 +1,20 @@
 //! Houses over real sockets, in one process.
 
-use super::{Delivery, House, Joined, Options, Status, Terms, Text};
+use super::group::Link;
+use super::tend::Want;
+use super::{Delivery, House, Joined, Options, Status, Terms, Text, millis};
 use crate::conn::{ListenOptions, Listener};
+use crate::group::home::Facts;
+use crate::group::keys::EpochKey;
+use crate::group::replica::Words;
 use crate::key::KeyPair;
-use crate::proto::group::{GROUP, GroupId, History, Mode};
+use crate::proto::group::{Class, EntryId, GROUP, Genesis, GroupId, History, KeyId, Kind, Message, Mode};
 use crate::store::Store;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
+use tokio::sync::mpsc;
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
@@ -95,6 +101,11 @@ impl Drop for Member {
     }
 }
 
+/// Where the words for a connection go that is none.
+fn words() -> (mpsc::UnboundedSender<Message>, mpsc::UnboundedReceiver<Message>) {
+    mpsc::unbounded_channel()
+}
+
 fn terms() -> Terms {
     Terms { expires: 3600, uses: 10, approve: false }
 }
@@ -133,4 +144,74 @@ async fn three_members_talk_and_go_on_without_the_owner() {
     for member in [&mut owner, &mut second, &mut third] {
         member.stop().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wish_is_passed_on_by_whom_the_joiner_asks_once_and_by_nobody_else() {
+    let owner = Member::new();
+    let id = owner.house.create("ops".to_owned(), Mode::Private, History::All).await.unwrap();
+    let (link, _) = owner.house.invite(id, terms()).await.unwrap();
+    let admin = Member::new();
+    // As one sees it who has only the link: the owner is all that it knows.
+    let group = admin.house.keep_link(&link, None).unwrap();
+    let (words, mut heard) = words();
+    let link = Link { peer: owner.house.me().public(), is_met: true, is_behind: false, is_level: false, words };
+    group.links().sessions.insert(1, link);
+    let joiner = KeyPair::generate().unwrap().public();
+    let capability = KeyPair::generate().unwrap();
+    let signature = crate::proto::group::link::wish(&capability, &id, &joiner).unwrap();
+    let ask = |from| admin.house.ask(&group, capability.public(), signature, joiner, from);
+    ask(Some(KeyPair::generate().unwrap().public())).await.unwrap();
+    assert!(heard.try_recv().is_err(), "heard of from a member");
+    ask(None).await.unwrap();
+    ask(None).await.unwrap();
+    assert!(heard.try_recv().is_ok());
+    assert!(heard.try_recv().is_err(), "said twice");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_newcomer_reads_all_though_there_were_more_keys_than_one_act_holds() {
+    let (mut owner, newcomer) = (Member::new(), Member::new());
+    owner.serve().await;
+    let id = owner.house.create("ops".to_owned(), Mode::Private, History::All).await.unwrap();
+    owner.house.say(id, "under the first key".to_owned(), None).await.unwrap();
+    let group = owner.house.loaded(&id).unwrap();
+    for _ in 0..450 {
+        group.state().do_it(&owner.house, Want::Rotate).unwrap();
+    }
+    let (link, _) = owner.house.invite(id, terms()).await.unwrap();
+    newcomer.house.join(link, None, PATIENCE).await.unwrap();
+    newcomer.until(id, &["under the first key"]).await;
+    owner.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn entries_whose_clocks_are_far_ahead_are_no_reason_for_a_new_key() {
+    let owner = Member::new();
+    let id = owner.house.create("ops".to_owned(), Mode::Private, History::All).await.unwrap();
+    let group = owner.house.loaded(&id).unwrap();
+    let mut state = group.state();
+    let (keys, log) = (state.present_keys().unwrap(), state.own_log(Class::Content).unwrap());
+    let now = millis(SystemTime::now());
+    for at in [now, now + 1, u64::MAX >> 2] {
+        let words = Words { kind: Kind::Message, text: b"x", reply_to: EntryId::default() };
+        state.replica.write(owner.house.me(), log, &words, &keys, at).unwrap();
+    }
+    assert_eq!(state.entries_between(0, now + 1000).unwrap(), 2);
+    assert_eq!(state.entries_between(now, now + 1000).unwrap(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_whose_maker_died_before_its_first_act_begins_when_it_is_opened() {
+    let owner = Member::new();
+    let key = EpochKey::random().unwrap();
+    let me = owner.house.me().public();
+    let (mode, history) = (Mode::Private, History::All);
+    let genesis = Genesis { owner: me, created: 1, mode, history, key: KeyId::default(), salt: [7; 16] };
+    let facts = Facts::new("ops", genesis, Status::Active);
+    owner.house.0.home.create(facts, std::slice::from_ref(&key)).unwrap();
+    let house = House::open(Store::at(&owner.dir), owner.house.me().clone(), Options::default()).unwrap();
+    let id = house.groups().await.unwrap()[0].id;
+    house.say(id, "it lives".to_owned(), None).await.unwrap();
+    assert_eq!(house.info(id).await.unwrap().title, "ops");
 }

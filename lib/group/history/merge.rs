@@ -67,7 +67,7 @@ impl Track {
             }
         }
         let (Some(first), Some(last)) = (first, last) else {
-            group.say_damaged(&lines);
+            group.meet_damage(file.id, &lines, 0);
             return Ok(None);
         };
         let (id, bytes, last, last_deps) = (lines.id(), lines.bytes(), Key::of(&last.header), last.header.deps);
@@ -218,7 +218,7 @@ impl Source {
                 Way::Forth => place.saturating_add(length),
             };
             let Some(head) = self.track.file.head(&line) else {
-                self.track.group.say_damaged(&lines);
+                self.track.group.meet_damage(self.track.file.id, &lines, place);
                 continue;
             };
             if way == Way::Forth && head.header.seq > self.end {
@@ -236,22 +236,21 @@ impl Source {
 
     /// The entry in a line; `None` if it is damaged.
     fn entry(&self, line: Line) -> Result<Option<Entry>> {
-        let gone = |lines: Option<Lines>| lines.ok_or_else(|| Error::state("a log is gone that was there"));
-        let bytes = match line.bytes {
-            Some(bytes) => bytes,
-            None => {
-                let lines = gone(self.track.file.lines()?)?;
-                let place = match lines.id().is(&self.id) {
-                    true => line.place,
-                    false => self.track.file.find(&lines, |header| header.seq < line.key.seq)?,
-                };
-                let line = lines.in_blocks_of(MOST_OF_ONE).forwards(place).next().transpose()?;
-                line.map(|(_, bytes)| bytes).unwrap_or_default()
-            }
+        let file = &self.track.file;
+        let is_it = |entry: &Entry| entry.header.seq == line.key.seq;
+        if let Some(entry) = line.bytes.as_deref().and_then(|bytes| file.entry(bytes)).filter(is_it) {
+            return Ok(Some(entry));
+        }
+        let lines = file.lines()?.ok_or_else(|| Error::state("a log is gone that was there"))?;
+        let place = match lines.id().is(&self.id) {
+            true => line.place,
+            false => file.find(&lines, |header| header.seq < line.key.seq)?,
         };
-        let entry = self.track.file.entry(&bytes).filter(|entry| entry.header.seq == line.key.seq);
+        let lines = lines.in_blocks_of(MOST_OF_ONE);
+        let read = lines.forwards(place).next().transpose()?;
+        let entry = read.and_then(|(_, bytes)| file.entry(&bytes)).filter(is_it);
         if entry.is_none() {
-            self.track.file.lines()?.iter().for_each(|lines| self.track.group.say_damaged(lines));
+            self.track.group.meet_damage(file.id, &lines, place);
         }
         Ok(entry)
     }

@@ -8,6 +8,7 @@ use crate::json;
 use crate::log::{FileId, Lines, Log, Writer};
 use crate::proto::group::{Class, Entry, EntryId, LogId};
 use crate::store::{Store, sync_parent};
+use crate::threads::lock;
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -42,8 +43,6 @@ pub struct DiskShelf {
     pub(super) known: BTreeMap<LogId, Stored>,
     /// Where the reading of a log ended last: the place of an entry in its log, and that of its line in which file.
     pub(super) ends: RefCell<BTreeMap<LogId, (u64, u64, FileId)>>,
-    /// Logs in which damage was met, and how many bytes of them stand before it.
-    damaged: RefCell<BTreeMap<LogId, u64>>,
 }
 
 /// A line of the file of forks.
@@ -76,8 +75,7 @@ impl DiskShelf {
     }
 
     fn load(group: &Group, writes: bool) -> Result<Self> {
-        let (known, ends, damaged) = (BTreeMap::new(), RefCell::default(), RefCell::default());
-        let mut shelf = DiskShelf { group: group.clone(), writes, known, ends, damaged };
+        let mut shelf = DiskShelf { group: group.clone(), writes, known: BTreeMap::new(), ends: RefCell::default() };
         for class in [Class::Roster, Class::Content] {
             let Some(dir) = group.dir.look_below(dir_name(class))? else { continue };
             for log in in_dir(&dir, class)? {
@@ -102,9 +100,9 @@ impl DiskShelf {
     pub fn mend(&mut self) -> Result<Vec<LogId>> {
         let mut mended = Vec::new();
         self.must_write()?;
-        while let Some((log, keep)) = { self.damaged.borrow().first_key_value().map(|(log, keep)| (*log, *keep)) } {
+        while let Some((log, keep)) = { lock(&self.group.damaged).first_key_value().map(|(log, keep)| (*log, *keep)) } {
             self.cut(&log, keep)?;
-            self.damaged.borrow_mut().remove(&log);
+            lock(&self.group.damaged).remove(&log);
             let dir = self.group.class_dir(log.class)?;
             self.take_up(&dir, log)?;
             mended.push(log);
@@ -137,7 +135,7 @@ impl DiskShelf {
         }
         let mut found = file.look(&lines)?;
         if let (Found::Damage(keep), false) = (&found, self.writes) {
-            self.group.say_damaged(&lines);
+            self.group.meet_damage(log, &lines, *keep);
             lines = lines.up_to(*keep);
             found = file.look(&lines)?;
         }
@@ -147,7 +145,7 @@ impl DiskShelf {
                 let (seq, id, clock) = (last.header.seq, last.id, last.header.clock);
                 self.known.insert(log, Stored { log, first, seq, id, clock, bytes: lines.bytes() });
             }
-            Found::Damage(keep) => drop(self.damaged.borrow_mut().insert(log, keep)),
+            Found::Damage(keep) => self.group.meet_damage(log, &lines, keep),
         }
         Ok(())
     }
@@ -220,18 +218,18 @@ impl DiskShelf {
         for line in lines.forwards(place) {
             let (at, line) = line?;
             let Some(entry) = file.entry(&line) else {
-                self.meet_damage(file, lines, at);
+                self.group.meet_damage(file.id, lines, at);
                 return Ok(entries);
             };
             // The one before the first is only read for what names it.
             let expected = before.map_or(from.saturating_sub(1).max(1), |(seq, _, _)| seq.saturating_add(1));
             if entry.header.seq != expected {
-                self.meet_damage(file, lines, at);
+                self.group.meet_damage(file.id, lines, at);
                 return Ok(entries);
             }
             if before.is_some_and(|(_, id, _)| entry.header.prev != id) {
                 // One of the two is not what it was.
-                self.meet_damage(file, lines, before.map_or(at, |(_, _, at)| at));
+                self.group.meet_damage(file.id, lines, before.map_or(at, |(_, _, at)| at));
                 entries.pop();
                 return Ok(entries);
             }
@@ -250,15 +248,6 @@ impl DiskShelf {
             self.ends.borrow_mut().insert(file.id, (seq, at, lines.id()));
         }
         Ok(entries)
-    }
-
-    fn meet_damage(&self, file: &LogFile, lines: &Lines, at: u64) {
-        match self.writes {
-            true => {
-                self.damaged.borrow_mut().entry(file.id).and_modify(|keep| *keep = at.min(*keep)).or_insert(at);
-            }
-            false => self.group.say_damaged(lines),
-        }
     }
 
     fn forks_log(&self) -> Log {

@@ -4,7 +4,7 @@ use super::own::Logs;
 use crate::addr::{HostPort, PeerAddr};
 use crate::json::Bytes;
 use crate::key::PublicKey;
-use crate::proto::group::{Genesis, MAX_NAME_LEN};
+use crate::proto::group::{Genesis, KeyId, MAX_NAME_LEN};
 use crate::sign::Signature;
 use crate::store::{Privacy, State, Version};
 use crate::term;
@@ -38,6 +38,9 @@ pub struct Facts {
     /// The addresses that we announced last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub announced: Vec<HostPort>,
+    /// The key under which that was, in a private group.
+    #[serde(default, skip_serializing_if = "KeyId::is_zero")]
+    pub announced_under: KeyId,
 }
 
 /// How we stand in a group.
@@ -94,6 +97,7 @@ impl Facts {
             peers: Vec::new(),
             wish: None,
             announced: Vec::new(),
+            announced_under: KeyId::default(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Group;
 use super::facts::signature;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::key::PublicKey;
 use crate::sign::Signature;
 use crate::store::{Privacy, State, Version};
@@ -14,6 +14,9 @@ const JOINS: &str = "joins.json";
 
 /// Most who wait: whoever has a link that asks for approval can ask.
 pub const MAX_JOINS: usize = 64;
+
+/// Most by one invite.
+const MAX_JOINS_OF_ONE: usize = 16;
 
 /// Somebody who asks to become a member.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +31,17 @@ pub struct Join {
     pub signature: Signature,
     /// Since when.
     pub since: Time,
+}
+
+/// What becomes of one who comes to wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Joining {
+    /// It waits from now on.
+    New,
+    /// It waited already.
+    Waits,
+    /// There is no room.
+    Full,
 }
 
 /// The contents of the file.
@@ -59,23 +73,24 @@ impl Group {
         Ok(joins.unwrap_or_default().joins)
     }
 
-    /// Has somebody wait; who does already goes on to do so since then. It is on disk when this returns.
+    /// Has somebody wait; who does already goes on to do so since then. It is on disk when this returns. No more than 16 wait by one
+    /// invite, so that an admin can end it and make room.
     ///
     /// # Errors
-    /// 64 wait already; those of [`crate::store::Store::update`].
-    pub fn add_join(&self, join: Join) -> Result<()> {
+    /// Those of [`crate::store::Store::update`].
+    pub fn add_join(&self, join: Join) -> Result<Joining> {
         self.dir.update(JOINS, |joins: &mut Option<Joins>| {
             let joins = &mut joins.get_or_insert_default().joins;
             if let Some(other) = joins.iter_mut().find(|other| other.member == join.member) {
                 *other = Join { since: other.since, ..join };
-                return Ok(());
+                return Ok(Joining::Waits);
             }
-            if joins.len() >= MAX_JOINS {
-                return Err(Error::no(format!("{MAX_JOINS} wait to become members already"))
-                    .hint("approve or remove some: 'kw-group members' shows them"));
+            let by_it = joins.iter().filter(|other| other.capability == join.capability).count();
+            if joins.len() >= MAX_JOINS || by_it >= MAX_JOINS_OF_ONE {
+                return Ok(Joining::Full);
             }
             joins.push(join);
-            Ok(())
+            Ok(Joining::New)
         })
     }
 

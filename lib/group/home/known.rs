@@ -15,11 +15,18 @@ use std::time::{Duration, UNIX_EPOCH};
 /// The name of the file in the group's directory.
 const MEMBERS: &str = "members.json";
 
+/// What it is called once it cannot be read.
+const BAD: &str = "members.json.bad";
+
+const ASIDE: &str = "it cannot be read: it was kept as a file of that name with '.bad' behind it, and is made anew from what members have said";
+
 /// What is known of members beside the roster.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Known {
     /// Where they can be dialed.
     pub addresses: BTreeMap<PublicKey, Vec<HostPort>>,
+    /// When they said so: the clock of the entry, in milliseconds since 1970.
+    pub said: BTreeMap<PublicKey, u64>,
     /// Who has left.
     pub left: BTreeSet<PublicKey>,
     /// When there was a connection with them last, in milliseconds since 1970.
@@ -44,6 +51,8 @@ struct Row {
     member: PublicKey,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     addresses: Vec<HostPort>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    said: Option<Time>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     left: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -64,17 +73,17 @@ impl State for Members {
 }
 
 impl Group {
-    /// What is known of members beside the roster.
+    /// What is known of members beside the roster; `None` if there is no such file.
     ///
     /// # Errors
     /// The file cannot be read.
-    pub fn known(&self) -> Result<Known> {
-        let members: Option<Members> = self.dir.read(MEMBERS)?;
+    pub fn known(&self) -> Result<Option<Known>> {
+        let Some(members): Option<Members> = self.dir.read(MEMBERS)? else { return Ok(None) };
         let mut known = Known::default();
-        let members = members.unwrap_or_default();
         known.synced = members.synced.map(millis);
         for row in members.members {
             known.seen.extend(row.seen.map(|at| (row.member, millis(at))));
+            known.said.extend(row.said.map(|at| (row.member, millis(at))));
             if row.left {
                 known.left.insert(row.member);
             }
@@ -82,7 +91,20 @@ impl Group {
                 known.addresses.insert(row.member, row.addresses);
             }
         }
-        Ok(known)
+        Ok(Some(known))
+    }
+
+    /// The same, for whoever can make it anew from the logs: a file that cannot be read is kept under another name.
+    ///
+    /// # Errors
+    /// It can neither be read nor be moved.
+    pub fn known_or_aside(&self) -> Result<Option<Known>> {
+        self.known().or_else(|error| {
+            let path = self.dir.path(MEMBERS);
+            std::fs::rename(&path, self.dir.path(BAD)).map_err(|_| error)?;
+            self.notices.add(&path, ASIDE);
+            Ok(None)
+        })
     }
 
     /// Keeps what is known of members. It is on disk when this returns.
@@ -95,6 +117,7 @@ impl Group {
             member: *member,
             addresses: known.addresses.get(member).cloned().unwrap_or_default(),
             left: known.left.contains(member),
+            said: known.said.get(member).copied().map(time),
             seen: known.seen.get(member).copied().map(time),
         };
         let members = keys.into_iter().map(row).collect();

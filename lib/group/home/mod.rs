@@ -18,7 +18,7 @@ pub(super) mod tests;
 pub use disk::DiskShelf;
 pub use facts::{Facts, Status, Wish};
 pub use forget::forgotten_before;
-pub use joins::{Join, MAX_JOINS};
+pub use joins::{Join, Joining, MAX_JOINS};
 pub use known::Known;
 
 pub(super) use logs::LogFile;
@@ -27,12 +27,13 @@ use super::keys::EpochKey;
 use crate::error::{Error, Result};
 use crate::key::{KeyPair, PublicKey};
 use crate::log::{Lines, Notices};
-use crate::proto::group::{Class, Genesis, GroupId};
+use crate::proto::group::{Class, Genesis, GroupId, LogId};
 use crate::seal::StorageKey;
 use crate::store::Store;
+use crate::threads::lock;
 use facts::GROUP;
-use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
 
 /// The directory of groups in the state directory.
 pub const GROUPS_DIR: &str = "groups";
@@ -57,6 +58,8 @@ pub struct Group {
     me: PublicKey,
     storage: Arc<StorageKey>,
     notices: Arc<Notices>,
+    /// Logs in which damage was met, and how many bytes of them stand before it.
+    damaged: Arc<Mutex<BTreeMap<LogId, u64>>>,
 }
 
 impl Groups {
@@ -161,7 +164,8 @@ impl Groups {
     }
 
     fn group(&self, id: GroupId, dir: Store) -> Group {
-        Group { id, dir, me: self.me, storage: self.storage.clone(), notices: self.notices.clone() }
+        let (storage, notices) = (self.storage.clone(), self.notices.clone());
+        Group { id, dir, me: self.me, storage, notices, damaged: Arc::default() }
     }
 }
 
@@ -230,8 +234,10 @@ impl Group {
         Ok(logs.into_iter().map(|log| LogFile::new(self.id, &dir, log)).collect())
     }
 
-    pub(super) fn say_damaged(&self, lines: &Lines) {
+    /// Sees that a log is damaged behind its first `at` bytes: it is said, and mended by whoever writes.
+    pub(super) fn meet_damage(&self, log: LogId, lines: &Lines, at: u64) {
         self.notices.add(lines.path(), "there are lines in it that are damaged, and left out");
+        lock(&self.damaged).entry(log).and_modify(|keep| *keep = at.min(*keep)).or_insert(at);
     }
 }
 

@@ -76,6 +76,21 @@ impl Group {
         })
     }
 
+    /// Whether nothing was ever written in our log of `class`.
+    ///
+    /// # Errors
+    /// Those of [`Group::facts`].
+    pub fn is_unwritten(&self, class: Class) -> Result<bool> {
+        let facts = self.facts()?;
+        if facts.logs.get(class).is_none() {
+            let Some(dir) = self.dir.look_below(dir_name(class))? else { return Ok(true) };
+            return Ok(in_dir(&dir, class)?.is_empty());
+        }
+        let Some((log, _)) = self.present_log(&facts, class)? else { return Ok(false) };
+        let lines = LogFile::new(self.id, &self.class_dir(class)?, log).lines()?;
+        Ok(lines.is_some_and(|lines| lines.bytes() == 0 && lines.rest() == 0))
+    }
+
     /// Never again writes our log `log`: a peer has more of it than we do, for one. The next one asked for is new.
     ///
     /// # Errors

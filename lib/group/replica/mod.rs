@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::kdf;
 use crate::key::PublicKey;
 use crate::proto::group::message::Tip;
-use crate::proto::group::roster::{Act, Place};
+use crate::proto::group::roster::{Act, Op, Place};
 use crate::proto::group::{Class, Entry, EntryId, Genesis, GroupId, Inc, LogId};
 use std::collections::{BTreeMap, HashMap};
 
@@ -149,6 +149,13 @@ impl<S: Shelf> Replica<S> {
     /// The acts that are stored.
     pub fn acts(&self) -> &[Known] {
         &self.acts
+    }
+
+    /// Up to which clock a key that was removed may know the acts: those that led to its removal.
+    pub fn removed_at(&self, key: &PublicKey) -> Option<u64> {
+        let removes = |act: &&Known| matches!(&act.act.op, Op::Remove { member, .. } if member == key);
+        let clocks = || self.acts.iter().filter(removes).map(|act| act.clock).max();
+        self.roster.is_removed(key).then(clocks).flatten()
     }
 
     /// What the first entry of `log` names as the last act known.

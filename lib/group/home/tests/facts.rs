@@ -1,6 +1,6 @@
 //! What is known of a group beside its logs.
 
-use super::super::{Join, MAX_JOINS, Wish};
+use super::super::{Join, Joining, MAX_JOINS, Wish};
 use super::{Facts, Home, Status, Writer, genesis, key};
 use crate::error::Kind;
 use crate::group::history::Position;
@@ -128,23 +128,38 @@ fn keys_are_there_for_this_identity_alone_and_in_this_group() {
 fn those_who_wait_do_so_once_each_and_no_more_than_sixty_four() {
     let home = Home::new();
     let group = home.create("team");
+    let key = || KeyPair::generate().unwrap().public();
     let join = |since| Join {
-        member: KeyPair::generate().unwrap().public(),
-        capability: home.me.public(),
+        member: key(),
+        capability: key(),
         signature: Signature([3; 64]),
         since: Time::from_unix(since).unwrap(),
     };
     let all: Vec<_> = (0..MAX_JOINS).map(|number| join(number as u64)).collect();
-    all.iter().for_each(|join| group.add_join(join.clone()).unwrap());
+    all.iter().for_each(|join| assert_eq!(group.add_join(join.clone()).unwrap(), Joining::New));
     assert_eq!(home.start().joins().unwrap(), all);
     let again = Join { since: Time::from_unix(1000).unwrap(), ..all[5].clone() };
-    group.add_join(again).unwrap();
+    assert_eq!(group.add_join(again).unwrap(), Joining::Waits);
     assert_eq!(home.start().joins().unwrap(), all);
-    assert!(group.add_join(join(1)).unwrap_err().to_string().contains("64 wait"));
+    assert_eq!(group.add_join(join(1)).unwrap(), Joining::Full);
     assert_eq!(group.drop_joins(|join| join.member == all[5].member).unwrap(), 1);
     assert_eq!(group.drop_joins(|join| join.member == all[5].member).unwrap(), 0);
-    group.add_join(join(1)).unwrap();
+    assert_eq!(group.add_join(join(1)).unwrap(), Joining::New);
     assert_eq!(home.start().joins().unwrap().len(), MAX_JOINS);
+}
+
+#[test]
+fn many_who_wait_by_one_invite_leave_room_for_others() {
+    let home = Home::new();
+    let group = home.create("team");
+    let key = || KeyPair::generate().unwrap().public();
+    let join = |capability| {
+        let (signature, since) = (Signature([3; 64]), Time::from_unix(1).unwrap());
+        group.add_join(Join { member: key(), capability, signature, since }).unwrap()
+    };
+    let leaked = key();
+    assert_eq!((0..17).map(|_| join(leaked)).filter(|joining| *joining == Joining::New).count(), 16);
+    assert_eq!(join(key()), Joining::New);
 }
 
 #[test]
