@@ -42,6 +42,9 @@ pub struct Session {
     told_only: bool,
     /// Whether we have said that to the other.
     pruned: bool,
+    /// When the other gets again what was sent and not stored, and when it got that last.
+    wanted: Option<u64>,
+    sent_again: u64,
     /// Since when we may have to say WANT, and when we look again whether what we lack has come.
     want: Option<(u64, u64)>,
     /// What the other has beyond what we have.
@@ -94,6 +97,8 @@ impl Session {
             is_met: false,
             told_only: false,
             pruned: is_behind,
+            wanted: None,
+            sent_again: 0,
             want: None,
             lacking: HashMap::new(),
             tells_all: false,
@@ -155,9 +160,8 @@ impl Session {
             Message::Entries(entries) => self.hear_entries(replica, entries, now),
             Message::Want => {
                 self.told_only = false;
-                // What it was only told of it has not been sent.
-                self.sent.clone_from(&self.theirs);
-                self.unheard.clear();
+                // Nobody has a use for it more often.
+                self.wanted.get_or_insert(now.max(self.sent_again + PATIENCE));
                 Ok(Came::Nothing)
             }
             Message::Prune => {
@@ -272,7 +276,7 @@ impl Session {
 
     /// When [`Session::next`] has something to say though nothing has happened, in milliseconds since 1970.
     pub fn wake_at(&self) -> Option<u64> {
-        self.want.map(|(_, at)| at)
+        self.want.map(|(_, at)| at).into_iter().chain(self.wanted).min()
     }
 
     /// Whether the other has what we lack.
@@ -285,6 +289,13 @@ impl Session {
     /// # Errors
     /// Entries cannot be read.
     pub fn next<S: Shelf>(&mut self, replica: &Replica<S>, now: u64) -> Result<Option<Message>> {
+        if self.wanted.is_some_and(|at| at <= now) {
+            (self.wanted, self.sent_again) = (None, now);
+            // What it was only told of it has not been sent.
+            self.sent.clone_from(&self.theirs);
+            self.unheard.clear();
+            self.quiet_at = None;
+        }
         if let Some(message) = self.queue.pop_front() {
             return Ok(Some(message));
         }

@@ -107,8 +107,8 @@ async fn carry(
     let mut stopped = std::pin::pin!(house.stopped());
     loop {
         let Some(now_session) = session.take() else { return Ok(()) };
-        let wake = now_session.wake_at();
-        let look = look(house, group, place.id, peer, now_session, std::mem::take(&mut incoming)).await?;
+        let room = MOST_PENDING.saturating_sub(sender.pending());
+        let look = look(house, group, place.id, peer, now_session, std::mem::take(&mut incoming), room).await?;
         let is_more = !look.out.is_empty();
         for (kind, body) in &look.out {
             sender.push(*kind, &[body])?;
@@ -142,7 +142,10 @@ async fn carry(
             }
             continue;
         }
-        let wake = session.as_ref().and_then(Session::wake_at).or(wake);
+        // Without room nothing is said, whatever happens. What comes is heard all the same: two that both wait for the other to
+        // read would wait for ever.
+        let has_room = sender.pending() < MOST_PENDING;
+        let wake = session.as_ref().and_then(Session::wake_at).filter(|_| has_room);
         tokio::select! {
             there = receiver.recv_batch(&mut batch) => {
                 if !there? {
@@ -154,7 +157,7 @@ async fn carry(
             }
             driven = sender.drive() => driven?,
             changed = changes.changed() => if changed.is_err() { return Ok(()) },
-            Some(word) = words.recv() => if let Some(session) = &mut session { session.say(word) },
+            Some(word) = words.recv(), if has_room => if let Some(session) = &mut session { session.say(word) },
             () = until(wake) => {}
             () = &mut stopped => return Ok(()),
         }
@@ -169,7 +172,7 @@ async fn until(at: Option<u64>) {
     }
 }
 
-/// Hears what has come, and fetches what is to be said.
+/// Hears what has come, and fetches what is to be said: until it has `room` bytes or more.
 async fn look(
     house: &House,
     group: &Arc<Group>,
@@ -177,6 +180,7 @@ async fn look(
     peer: PublicKey,
     mut session: Session,
     incoming: Vec<Message>,
+    room: usize,
 ) -> Result<Look> {
     let (house, group) = (house.clone(), group.clone());
     on_disk(move || {
@@ -211,7 +215,7 @@ async fn look(
         }
         let mut out = Vec::new();
         let mut length = 0;
-        while length < MOST_PENDING {
+        while length < room {
             let Some(message) = session.next(&state.replica, now)? else { break };
             let records = message.records();
             length += records.iter().map(|(_, body)| body.len()).sum::<usize>();

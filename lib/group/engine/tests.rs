@@ -1,20 +1,18 @@
 //! Houses over real sockets, in one process.
 
-use super::group::Link;
-use super::tend::Want;
-use super::{Delivery, House, Joined, Options, Status, Terms, Text, millis};
-use crate::conn::{ListenOptions, Listener};
-use crate::group::home::Facts;
-use crate::group::keys::EpochKey;
-use crate::group::replica::Words;
+mod standing;
+
+use super::{Delivery, House, Joined, Options, Status, Terms, Text};
+use crate::addr::PeerAddr;
+use crate::conn::{DialOptions, ListenOptions, Listener, Receiver, Sender, dial};
+use crate::json;
 use crate::key::KeyPair;
-use crate::proto::group::{Class, EntryId, GROUP, Genesis, GroupId, History, KeyId, Kind, Message, Mode};
+use crate::proto::group::{GROUP, GroupId, History, Message, Mode, Request};
 use crate::store::Store;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, SystemTime};
-use tokio::sync::mpsc;
+use std::time::Duration;
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
@@ -63,6 +61,14 @@ impl Member {
         self.house = House::open(Store::at(&self.dir), me, Options::default()).unwrap();
     }
 
+    /// A connection with `other`, by this one's key, on which a test says what it likes.
+    async fn dial(&self, other: &Member, group: GroupId) -> (Sender, Receiver) {
+        let at = other.house.0.listening.lock().unwrap()[0].clone();
+        let address = PeerAddr { key: other.house.me().public(), at };
+        let request = json::line(&Request { group }).unwrap();
+        dial(self.house.me(), &address, GROUP, request.as_bytes(), DialOptions::default()).await.unwrap().split()
+    }
+
     fn texts(&self, group: GroupId) -> Vec<String> {
         let said = self.house.last(group, 1000).unwrap();
         said.into_iter()
@@ -99,11 +105,6 @@ impl Drop for Member {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.dir);
     }
-}
-
-/// Where the words for a connection go that is none.
-fn words() -> (mpsc::UnboundedSender<Message>, mpsc::UnboundedReceiver<Message>) {
-    mpsc::unbounded_channel()
 }
 
 fn terms() -> Terms {
@@ -146,72 +147,42 @@ async fn three_members_talk_and_go_on_without_the_owner() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_wish_is_passed_on_by_whom_the_joiner_asks_once_and_by_nobody_else() {
-    let owner = Member::new();
-    let id = owner.house.create("ops".to_owned(), Mode::Private, History::All).await.unwrap();
-    let (link, _) = owner.house.invite(id, terms()).await.unwrap();
-    let admin = Member::new();
-    // As one sees it who has only the link: the owner is all that it knows.
-    let group = admin.house.keep_link(&link, None).unwrap();
-    let (words, mut heard) = words();
-    let link = Link { peer: owner.house.me().public(), is_met: true, is_behind: false, is_level: false, words };
-    group.links().sessions.insert(1, link);
-    let joiner = KeyPair::generate().unwrap().public();
-    let capability = KeyPair::generate().unwrap();
-    let signature = crate::proto::group::link::wish(&capability, &id, &joiner).unwrap();
-    let ask = |from| admin.house.ask(&group, capability.public(), signature, joiner, from);
-    ask(Some(KeyPair::generate().unwrap().public())).await.unwrap();
-    assert!(heard.try_recv().is_err(), "heard of from a member");
-    ask(None).await.unwrap();
-    ask(None).await.unwrap();
-    assert!(heard.try_recv().is_ok());
-    assert!(heard.try_recv().is_err(), "said twice");
+async fn say(sender: &mut Sender, message: Message) {
+    for (kind, body) in message.records() {
+        sender.send(kind, &[&body]).await.unwrap();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_newcomer_reads_all_though_there_were_more_keys_than_one_act_holds() {
-    let (mut owner, newcomer) = (Member::new(), Member::new());
+async fn for_who_wants_everything_again_and_again_and_reads_nothing_no_more_than_a_little_is_kept() {
+    let (mut owner, second) = (Member::new(), Member::new());
     owner.serve().await;
-    let id = owner.house.create("ops".to_owned(), Mode::Private, History::All).await.unwrap();
-    owner.house.say(id, "under the first key".to_owned(), None).await.unwrap();
-    let group = owner.house.loaded(&id).unwrap();
-    for _ in 0..450 {
-        group.state().do_it(&owner.house, Want::Rotate).unwrap();
+    let group = owner.house.create("ops".to_owned(), Mode::Public, History::All).await.unwrap();
+    let texts: Vec<String> = (0..24).map(|number| format!("{number}{}", "x".repeat(60_000))).collect();
+    for text in &texts {
+        owner.house.say(group, text.clone(), None).await.unwrap();
     }
-    let (link, _) = owner.house.invite(id, terms()).await.unwrap();
-    newcomer.house.join(link, None, PATIENCE).await.unwrap();
-    newcomer.until(id, &["under the first key"]).await;
+    let (link, _) = owner.house.invite(group, terms()).await.unwrap();
+    second.house.join(link, None, PATIENCE).await.unwrap();
+    second.house.end().await;
+    let (mut sender, mut receiver) = second.dial(&owner, group).await;
+    say(&mut sender, Message::Hello { group, roster: [0; 32], content: [0; 32] }).await;
+    say(&mut sender, Message::Have { is_all: true, tips: Vec::new() }).await;
+    for _ in 0..300 {
+        say(&mut sender, Message::Want).await;
+        // So that they are not all heard together.
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    // The answer to this stands behind all that was kept.
+    sender.send(0x77, &[b"no such record"]).await.unwrap();
+    let mut bytes = 0;
+    let error = loop {
+        match receiver.recv().await {
+            Ok(record) => bytes += record.unwrap().body.len(),
+            Err(error) => break error.to_string(),
+        }
+    };
+    assert!(error.contains("unknown type 0x77"), "{error}");
+    assert!(bytes < 24 << 20, "{bytes} bytes were kept");
     owner.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn entries_whose_clocks_are_far_ahead_are_no_reason_for_a_new_key() {
-    let owner = Member::new();
-    let id = owner.house.create("ops".to_owned(), Mode::Private, History::All).await.unwrap();
-    let group = owner.house.loaded(&id).unwrap();
-    let mut state = group.state();
-    let (keys, log) = (state.present_keys().unwrap(), state.own_log(Class::Content).unwrap());
-    let now = millis(SystemTime::now());
-    for at in [now, now + 1, u64::MAX >> 2] {
-        let words = Words { kind: Kind::Message, text: b"x", reply_to: EntryId::default() };
-        state.replica.write(owner.house.me(), log, &words, &keys, at).unwrap();
-    }
-    assert_eq!(state.entries_between(0, now + 1000).unwrap(), 2);
-    assert_eq!(state.entries_between(now, now + 1000).unwrap(), 1);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_group_whose_maker_died_before_its_first_act_begins_when_it_is_opened() {
-    let owner = Member::new();
-    let key = EpochKey::random().unwrap();
-    let me = owner.house.me().public();
-    let (mode, history) = (Mode::Private, History::All);
-    let genesis = Genesis { owner: me, created: 1, mode, history, key: KeyId::default(), salt: [7; 16] };
-    let facts = Facts::new("ops", genesis, Status::Active);
-    owner.house.0.home.create(facts, std::slice::from_ref(&key)).unwrap();
-    let house = House::open(Store::at(&owner.dir), owner.house.me().clone(), Options::default()).unwrap();
-    let id = house.groups().await.unwrap()[0].id;
-    house.say(id, "it lives".to_owned(), None).await.unwrap();
-    assert_eq!(house.info(id).await.unwrap().title, "ops");
 }

@@ -1,5 +1,6 @@
 //! Members over a network in memory that a seed drives: partitions, loss, restarts, and acts at the same time.
 
 mod converge;
+mod greedy;
 mod hostile;
 mod net;

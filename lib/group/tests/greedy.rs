@@ -1,0 +1,45 @@
+//! What a member could use up: each of it has its limit.
+
+use super::net::Net;
+use crate::group::session::Session;
+use crate::proto::group::{Message, Mode};
+
+/// Bytes of entries that `session` has to say now.
+fn said(session: &mut Session, net: &Net, now: u64) -> usize {
+    let mut bytes = 0;
+    while let Some(message) = session.next(&net.nodes[0].replica, now).unwrap() {
+        if let Message::Entries(_) = message {
+            bytes += message.encode().len();
+        }
+    }
+    bytes
+}
+
+#[test]
+fn who_wants_everything_again_before_it_can_have_come_gets_it_once() {
+    let mut net = Net::group(2, Mode::Public);
+    for number in 0..20 {
+        let now = net.now + number;
+        net.nodes[0].say(&"x".repeat(20_000), now).unwrap();
+    }
+    let group = net.nodes[0].replica.group();
+    let mut session = Session::new(&net.nodes[0].replica, false);
+    let mut now = net.now + 1000;
+    let hear = |session: &mut Session, net: &mut Net, message, now| {
+        session.hear(&mut net.nodes[0].replica, message, now).unwrap();
+    };
+    hear(&mut session, &mut net, Message::Hello { group, roster: [0; 32], content: [0; 32] }, now);
+    hear(&mut session, &mut net, Message::Have { is_all: true, tips: Vec::new() }, now);
+    let all = said(&mut session, &net, now);
+    assert!(all > 400_000);
+    let mut again = 0;
+    for _ in 0..100 {
+        hear(&mut session, &mut net, Message::Want, now);
+        again += said(&mut session, &net, now);
+    }
+    assert_eq!(again, all);
+    // The last of them is not forgotten: it may have been about something else.
+    now = session.wake_at().unwrap();
+    assert_eq!(said(&mut session, &net, now), all);
+    assert_eq!(session.wake_at(), None);
+}
