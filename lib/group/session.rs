@@ -24,6 +24,9 @@ const MOST_TIPS: usize = 4096;
 /// Most bytes of entries that are sent and not yet heard to be stored.
 const MOST_UNHEARD: u64 = 4 << 20;
 
+/// Most messages that wait to be said before proofs of forks are left out: the next HAVE has them proven again.
+const MOST_QUEUED: usize = 16;
+
 /// One end of the conversation.
 pub struct Session {
     /// How far the other's logs go, as far as it has said.
@@ -215,7 +218,9 @@ impl Session {
             }
         } else if tip.seq > 0 && tip.seq > self.theirs(&tip.log) && replica.id_at(&tip.log, tip.seq)? != Some(tip.id) {
             // It has another entry there: ours proves it.
-            self.prove(replica, &tip.log, both)?;
+            if self.queue.len() < MOST_QUEUED {
+                self.prove(replica, &tip.log, both)?;
+            }
         }
         self.knows(&tip.log, tip.seq);
         Ok(())
@@ -250,7 +255,7 @@ impl Session {
         for (log, seq) in &logs {
             self.knows(log, *seq);
         }
-        for log in &taken.differing {
+        for log in taken.differing.iter().take(MOST_QUEUED.saturating_sub(self.queue.len())) {
             self.prove(replica, log, replica.end(log))?;
         }
         let is_vain = taken.stored.is_empty()

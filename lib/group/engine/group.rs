@@ -66,8 +66,8 @@ pub(super) struct Link {
     pub(super) is_behind: bool,
     /// Whether both have the same.
     pub(super) is_level: bool,
-    /// Words of another part of the house for it.
-    pub(super) words: tokio::sync::mpsc::UnboundedSender<crate::proto::group::Message>,
+    /// Words of another part of the house for it. What finds no room is not said: a wish comes again.
+    pub(super) words: tokio::sync::mpsc::Sender<crate::proto::group::Message>,
 }
 
 /// What came of dialing a member.

@@ -16,6 +16,9 @@ use tokio::sync::mpsc;
 /// Bytes that may wait to leave before more is read from the disk to be sent.
 const MOST_PENDING: usize = 1 << 20;
 
+/// Words of other parts of the house that may wait for a connection.
+pub(super) const MOST_WORDS: usize = 16;
+
 /// How long the other side has to end its direction after we have ended ours.
 const END_WITHIN: Duration = Duration::from_secs(2);
 
@@ -52,7 +55,7 @@ pub(super) async fn run(
     mut receiver: Receiver,
     early: Vec<Message>,
 ) -> Result<()> {
-    let (words, heard) = mpsc::unbounded_channel();
+    let (words, heard) = mpsc::channel(MOST_WORDS);
     let place = Place { group, id: house.next_id() };
     let link = Link { peer, is_met: false, is_behind: false, is_level: false, words };
     let mut changes = group.changes();
@@ -95,7 +98,7 @@ async fn carry(
     place: &Place<'_>,
     peer: PublicKey,
     (sender, receiver): (&mut Sender, &mut Receiver),
-    mut words: mpsc::UnboundedReceiver<Message>,
+    mut words: mpsc::Receiver<Message>,
     changes: &mut tokio::sync::watch::Receiver<u64>,
     is_behind: bool,
     early: Vec<Message>,

@@ -7,6 +7,7 @@ use crate::addr::PeerAddr;
 use crate::conn::{DialOptions, ListenOptions, Listener, Receiver, Sender, dial};
 use crate::json;
 use crate::key::KeyPair;
+use crate::proto::group::link::{capability, wish};
 use crate::proto::group::{GROUP, GroupId, History, Message, Mode, Request};
 use crate::store::Store;
 use std::path::PathBuf;
@@ -184,5 +185,32 @@ async fn for_who_wants_everything_again_and_again_and_reads_nothing_no_more_than
     };
     assert!(error.contains("unknown type 0x77"), "{error}");
     assert!(bytes < 24 << 20, "{bytes} bytes were kept");
+    owner.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wishes_for_an_admin_that_reads_nothing_do_not_pile_up() {
+    let (mut owner, second) = (Member::new(), Member::new());
+    owner.serve().await;
+    let group = owner.house.create("ops".to_owned(), Mode::Public, History::All).await.unwrap();
+    let (link, _) = owner.house.invite(group, terms()).await.unwrap();
+    second.house.join(link, None, PATIENCE).await.unwrap();
+    let at = second.house.group(&group).unwrap();
+    let (words, mut heard) = tokio::sync::mpsc::channel(super::session::MOST_WORDS);
+    let peer = owner.house.me().public();
+    let id = second.house.next_id();
+    at.links().sessions.insert(id, super::group::Link { peer, is_met: true, is_behind: false, is_level: true, words });
+    for secret in 0..100 {
+        let joiner = KeyPair::generate().unwrap().public();
+        let capability = capability(&group, &[secret; 16]);
+        let signature = wish(&capability, &group, &joiner).unwrap();
+        second.house.ask(&at, capability.public(), signature, joiner, None).await.unwrap();
+    }
+    let mut count = 0;
+    while heard.try_recv().is_ok() {
+        count += 1;
+    }
+    assert!((1..=super::session::MOST_WORDS).contains(&count), "{count}");
+    second.house.end().await;
     owner.stop().await;
 }

@@ -128,8 +128,8 @@ impl House {
                 })
                 .await?;
                 for link in group.links().sessions.values().filter(|link| admins.contains(&link.peer)) {
-                    // The connection may be ending.
-                    let _ = link.words.send(Message::Join { capability, signature, joiner });
+                    // The connection may be ending, or its other end not reading.
+                    let _ = link.words.try_send(Message::Join { capability, signature, joiner });
                 }
             }
             Answer::Wait(_) | Answer::No(_) => {}

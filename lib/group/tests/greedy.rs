@@ -2,7 +2,8 @@
 
 use super::net::Net;
 use crate::group::session::Session;
-use crate::proto::group::{Message, Mode};
+use crate::proto::group::message::Tip;
+use crate::proto::group::{Class, Message, Mode};
 
 /// Bytes of entries that `session` has to say now.
 fn said(session: &mut Session, net: &Net, now: u64) -> usize {
@@ -42,4 +43,24 @@ fn who_wants_everything_again_before_it_can_have_come_gets_it_once() {
     now = session.wake_at().unwrap();
     assert_eq!(said(&mut session, &net, now), all);
     assert_eq!(session.wake_at(), None);
+}
+
+#[test]
+fn who_names_other_entries_in_all_places_is_proven_to_only_a_few_times() {
+    let mut net = Net::group(2, Mode::Public);
+    for number in 0..100 {
+        let now = net.now + number;
+        net.nodes[0].say("something", now).unwrap();
+    }
+    let log = net.nodes[0].log(Class::Content);
+    let mut session = Session::new(&net.nodes[0].replica, false);
+    for seq in 1..=100 {
+        let other = Message::Have { is_all: false, tips: vec![Tip { log, seq, id: [9; 16] }] };
+        session.hear(&mut net.nodes[0].replica, other, net.now).unwrap();
+    }
+    let mut proofs = 0;
+    while let Some(message) = session.next(&net.nodes[0].replica, net.now).unwrap() {
+        proofs += usize::from(matches!(message, Message::Entries(_)));
+    }
+    assert!((1..=16).contains(&proofs), "{proofs}");
 }
