@@ -178,7 +178,7 @@ fn a_link_in_the_command_line_is_taken_with_a_warning() {
     assert!(done.stderr.contains("warning: the link stands in the history of the shell"), "{done:?}");
     assert_eq!(bob.object(&["list"])["status"], "pending");
     assert_eq!(bob.object(&["list"])["group_name"], "theirs");
-    bob.group(["send", "theirs", "hello"]).fails_with(6);
+    bob.group(["send", "theirs", "hello", "--wait", "1s"]).fails_with(5);
 }
 
 #[test]

@@ -127,10 +127,6 @@ impl House {
             if state.facts.status == Status::Active {
                 return Err(Error::no("you are a member of this group already"));
             }
-            if state.replica.roster().role(&me).is_some() {
-                return Err(Error::refused("you have left, and no admin has taken note of that yet")
-                    .hint("try again when the owner or an admin is there"));
-            }
             let peers = link.peers.clone();
             state.change_facts(|facts| {
                 (facts.wish, facts.peers, facts.status) = (Some(asked), peers, Status::Pending)
@@ -197,7 +193,10 @@ impl Loaded {
         let is_asking = |key: &PublicKey| Ok::<_, Error>(self.kept.joins()?.iter().any(|join| join.member == *key));
         let entry = match deed {
             Deed::Revoke(capability) => match roster.invites().contains_key(&capability) {
-                true => self.do_op(house, Op::Revoke { capability }),
+                true => {
+                    self.kept.drop_joins(|join| join.capability == capability)?;
+                    self.do_op(house, Op::Revoke { capability })
+                }
                 false => Err(Error::no("there is no such invite").hint("'kw-group invite --list' shows them")),
             },
             Deed::Rename(name) => {

@@ -157,13 +157,8 @@ impl House {
     /// Carries a conversation that we have dialed.
     async fn hold(&self, group: &Arc<Group>, connection: Connection) -> Result<()> {
         let at = group.clone();
-        let me = self.me().public();
-        let asks = on_disk(move || {
-            let state = at.state();
-            let asks = matches!(state.facts.status, Status::Pending | Status::Waiting);
-            Ok(asks && state.replica.roster().role(&me).is_none())
-        })
-        .await?;
+        // What our roster says of us may be from before we left.
+        let asks = on_disk(move || Ok(matches!(at.state().facts.status, Status::Pending | Status::Waiting))).await?;
         let (peer, sender, receiver) = halves(connection);
         match asks {
             true => ask_to_join(self, group, peer, sender, receiver).await,
