@@ -58,8 +58,19 @@ impl Loaded {
         }
     }
 
-    /// Sees what new entries bring beside themselves.
+    /// Sees what new entries bring beside themselves. What cannot be kept now, with a full disk for one, is tried again the next
+    /// time.
     pub(super) fn absorb(&mut self, house: &House, entries: &[Entry]) -> Result<()> {
+        let mut earlier = std::mem::take(&mut self.unabsorbed);
+        let kept = self.absorb_all(house, &earlier).and_then(|()| self.absorb_all(house, entries));
+        if kept.is_err() {
+            earlier.extend_from_slice(entries);
+            self.unabsorbed = earlier;
+        }
+        kept
+    }
+
+    fn absorb_all(&mut self, house: &House, entries: &[Entry]) -> Result<()> {
         let mut given = Vec::new();
         let mut has_acts = false;
         for entry in entries.iter().filter(|entry| entry.header.kind == Kind::Act) {

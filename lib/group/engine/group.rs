@@ -40,6 +40,8 @@ pub(super) struct Loaded {
     pub(super) told: Told,
     /// When what is too old was forgotten last, in milliseconds since 1970.
     pub(super) forgot: u64,
+    /// Entries that are stored, but what they bring beside themselves could not be kept yet.
+    pub(super) unabsorbed: Vec<Entry>,
 }
 
 /// Who is connected, and what came of trying.
@@ -95,7 +97,8 @@ impl Group {
         let (is_gone, known, keys) = (known.is_none(), known.unwrap_or_default(), kept.keys()?);
         let shelf = if reads_only { DiskShelf::look(&kept)? } else { DiskShelf::open(&kept)? };
         let replica = Replica::open(genesis.clone(), shelf)?;
-        let mut loaded = Loaded { replica, kept, facts, known, keys, told: Told::default(), forgot: 0 };
+        let (told, unabsorbed) = (Told::default(), Vec::new());
+        let mut loaded = Loaded { replica, kept, facts, known, keys, told, forgot: 0, unabsorbed };
         if !reads_only {
             loaded.mend()?;
             loaded.begin(me)?;

@@ -203,6 +203,9 @@ async fn look(
                     }
                     state.see_own(&me, &taken.stored)?;
                     state.absorb(&house, &taken.stored)?;
+                    if let Some(error) = taken.failure {
+                        return Err(error);
+                    }
                 }
                 Came::Fork(fork) => {
                     has_changed = true;

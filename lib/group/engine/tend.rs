@@ -45,6 +45,7 @@ pub(super) fn tend(house: &House, group: &Arc<Group>) {
         let announced = on_disk(move || {
             let addresses = lock(&announcer.0.listening).clone();
             at.state().mend()?;
+            at.state().absorb(&announcer, &[])?;
             at.state().forget(&Config::load(announcer.store())?, millis(SystemTime::now()))?;
             at.keep_seen(SEEN_EVERY)?;
             if addresses.is_empty() { Ok(()) } else { at.announce(&announcer, &addresses) }

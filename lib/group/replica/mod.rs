@@ -327,7 +327,9 @@ impl<S: Shelf> Replica<S> {
                 } else if seq == 0 {
                     [0; 16]
                 } else {
-                    self.shelf.read(id, seq, 1)?.first().map(|entry| short(&entry.id)).unwrap_or_default()
+                    // What came in one message with what ends it may not be stored yet; it is looked for again.
+                    let Some(last) = self.shelf.read(id, seq, 1)?.into_iter().next() else { continue };
+                    short(&last.id)
                 };
                 ends.push(Tip { log: *id, seq, id: at });
             }

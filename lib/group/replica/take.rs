@@ -1,7 +1,7 @@
 //! Taking in what another member sends.
 
 use super::{Log, MOST_AHEAD, Replica, known, short};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::group::roster::Verdict;
 use crate::group::shelf::{Shelf, Stored};
 use crate::key::PublicKey;
@@ -34,6 +34,16 @@ pub struct Taken {
     pub forks: Vec<[Entry; 2]>,
     /// Logs of which the sender has another entry than we in this last place of ours.
     pub differing: Vec<LogId>,
+    /// Why not all could be taken that is right: the disk failed after something was stored.
+    pub failure: Option<Error>,
+}
+
+/// Content that came in one message, and counts already, but is not stored yet.
+#[derive(Default)]
+struct Unstored {
+    entries: Vec<Entry>,
+    /// What its logs were before.
+    before: Vec<(LogId, Option<Log>)>,
 }
 
 /// Cuts off what does not follow in a row, and what stands behind its last good signature. Without any nothing of it is proven.
@@ -69,12 +79,40 @@ impl<S: Shelf> Replica<S> {
     /// others are not kept: nobody may believe what nobody has checked.
     ///
     /// # Errors
-    /// They cannot be stored.
+    /// They cannot be stored, and none is. If it fails when some are stored already, [`Taken::failure`] says so.
     pub fn take(&mut self, entries: Vec<Entry>, now: u64) -> Result<Taken> {
-        let mut taken = Taken::default();
+        let (mut taken, mut content) = (Taken::default(), Unstored::default());
+        let version = self.version;
+        let mut done = self.take_runs(entries, now, &mut taken, &mut content);
+        let has_content = !content.entries.is_empty();
+        if done.is_ok() && has_content {
+            done = self.shelf.append(&content.entries);
+        }
+        match &done {
+            Ok(()) => taken.stored.append(&mut content.entries),
+            Err(_) => self.forget(content.before),
+        }
+        // A fold on the way has looked for the ends of logs on the shelf, where content was not yet.
+        if self.is_stale || (has_content && self.version != version) {
+            self.is_stale = true;
+            done = done.and(self.fold());
+        }
+        taken.failure = done.err();
+        if !taken.stored.is_empty() {
+            self.version += 1;
+            self.progress = now;
+        }
+        match taken.failure {
+            Some(error) if taken.stored.is_empty() && taken.forks.is_empty() => Err(error),
+            _ => Ok(taken),
+        }
+    }
+
+    /// Stores acts, one row after the other, and sees which content is right.
+    fn take_runs(&mut self, entries: Vec<Entry>, now: u64, taken: &mut Taken, content: &mut Unstored) -> Result<()> {
         let mut rest = entries.into_iter().peekable();
-        let mut content = Vec::new();
         while let Some(first) = rest.next() {
+            let log = first.header.log;
             let mut run = vec![first];
             while let Some(next) = rest.next_if(|next| {
                 let last = run.last().map(|last| (last.header.log, last.header.seq + 1));
@@ -82,36 +120,27 @@ impl<S: Shelf> Replica<S> {
             }) {
                 run.push(next);
             }
-            let is_content = run.first().is_some_and(|entry| entry.header.log.class == Class::Content);
-            let run = self.right(run, now, &mut taken)?;
-            if is_content {
-                // They count at once, so that what follows in the same message is judged right, and are stored together.
-                self.remember(&run);
-                content.extend(run);
-            } else if !run.is_empty() {
-                self.shelf.append(&run)?;
-                self.remember(&run);
-                for entry in &run {
-                    self.push_act(known(entry)?);
+            let run = self.right(run, now, taken)?;
+            if run.is_empty() {
+                continue;
+            }
+            match log.class {
+                Class::Content => {
+                    // They count at once, so that what follows in the same message is judged right, and are stored together.
+                    content.before.push((log, self.logs.get(&log).copied()));
+                    self.remember(&run);
+                    content.entries.extend(run);
                 }
-                taken.stored.extend(run);
+                Class::Roster => {
+                    let acts = run.iter().map(known).collect::<Result<Vec<_>>>()?;
+                    self.shelf.append(&run)?;
+                    self.remember(&run);
+                    acts.into_iter().for_each(|act| self.push_act(act));
+                    taken.stored.extend(run);
+                }
             }
         }
-        if self.is_stale {
-            self.fold()?;
-        }
-        if !content.is_empty() {
-            if let Err(error) = self.shelf.append(&content) {
-                self.forget(&content)?;
-                return Err(error);
-            }
-            taken.stored.extend(content);
-        }
-        if !taken.stored.is_empty() {
-            self.version += 1;
-            self.progress = now;
-        }
-        Ok(taken)
+        Ok(())
     }
 
     /// Takes a proof that an author has written two entries in one place; `true` if it is new.
@@ -310,19 +339,16 @@ impl<S: Shelf> Replica<S> {
         }
     }
 
-    /// Sees that entries are not stored after all: what is, is read anew.
-    fn forget(&mut self, run: &[Entry]) -> Result<()> {
-        let stored = self.shelf.logs()?;
-        for log in run.iter().map(|entry| entry.header.log) {
-            match stored.iter().find(|stored| stored.log == log) {
-                Some(stored) => {
-                    let end = Tip { log, seq: stored.seq, id: short(&stored.id) };
-                    self.logs.insert(log, Log { stored: *stored, end });
-                }
+    /// Sees that content is not stored after all: its logs are what they were.
+    fn forget(&mut self, before: Vec<(LogId, Option<Log>)>) {
+        for (log, before) in before.into_iter().rev() {
+            match before {
+                Some(before) => drop(self.logs.insert(log, before)),
                 None => drop(self.logs.remove(&log)),
             }
         }
-        self.fold()
+        // Acts may have come meanwhile that cut them.
+        self.is_stale = true;
     }
 
     /// Whether an entry's clock is so far ahead of ours that it is said.

@@ -1,6 +1,7 @@
 //! Members over a network in memory that a seed drives: partitions, loss, restarts, and acts at the same time.
 
 mod converge;
+mod failing;
 mod greedy;
 mod hostile;
 mod net;
