@@ -6,7 +6,7 @@ mod write;
 pub use take::Taken;
 pub use write::Words;
 
-use super::roster::{Known, Roster};
+use super::roster::{Forks, Known, Roster};
 use super::shelf::{Shelf, Stored};
 use crate::error::{Error, Result};
 use crate::kdf;
@@ -314,13 +314,11 @@ impl<S: Shelf> Replica<S> {
 
     /// Folds the roster anew, and sees how far each log counts by it.
     fn fold(&mut self) -> Result<()> {
-        let counting = self.unforked();
-        self.roster = Roster::fold(&self.genesis, &counting);
+        self.roster = Roster::fold_before(&self.genesis, &self.acts, &self.roster_forks());
         let mut ends = Vec::new();
         for (id, log) in &self.logs {
             let cut = self.roster.cut(id, &log.stored.first).unwrap_or(u64::MAX);
-            let fork = self.forks.get(id).map_or(u64::MAX, |fork| fork[0].header.seq - 1);
-            let seq = log.stored.seq.min(cut).min(fork);
+            let seq = log.stored.seq.min(cut).min(self.fork_at(id).saturating_sub(1));
             if seq != log.end.seq {
                 let at = if seq == log.stored.seq {
                     short(&log.stored.id)
@@ -344,17 +342,15 @@ impl<S: Shelf> Replica<S> {
         Ok(())
     }
 
-    /// The acts that do not stand behind a fork, nor have seen one that does.
-    fn unforked(&self) -> Vec<Known> {
-        if !self.forks.keys().any(|log| log.class == Class::Roster) {
-            return self.acts.clone();
-        }
-        let is_behind = |place: &Place| {
-            let log = LogId { class: Class::Roster, author: place.author, inc: place.inc };
-            self.forks.get(&log).is_some_and(|fork| place.seq >= fork[0].header.seq)
-        };
-        let counts = |known: &&Known| !is_behind(&known.place) && !known.act.seen.iter().any(is_behind);
-        self.acts.iter().filter(counts).cloned().collect()
+    /// Where roster logs end in which there are two acts in one place.
+    fn roster_forks(&self) -> Forks {
+        let forks = self.forks.iter().filter(|(log, _)| log.class == Class::Roster);
+        forks.map(|(log, fork)| ((log.author, log.inc), fork[0].header.seq)).collect()
+    }
+
+    /// The first place of `log` in which there are two entries, as far as that is known.
+    fn fork_at(&self, log: &LogId) -> u64 {
+        self.forks.get(log).map_or(u64::MAX, |fork| fork[0].header.seq)
     }
 }
 

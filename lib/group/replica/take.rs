@@ -175,7 +175,7 @@ impl<S: Shelf> Replica<S> {
             taken.refused.push((log.author, "an entry of another group".to_owned()));
             return Ok(Vec::new());
         }
-        let fork_at = self.forks.get(&log).map_or(u64::MAX, |fork| fork[0].header.seq);
+        let fork_at = self.fork_at(&log);
         let before = self.logs.get(&log).map(|log| log.stored);
         let known_to = before.map_or(0, |stored| stored.seq);
         let new_from = run.iter().position(|entry| entry.header.seq > known_to).unwrap_or(run.len());
@@ -287,15 +287,23 @@ impl<S: Shelf> Replica<S> {
         let known = known(entry).map_err(|error| No::Refused(error.to_string()))?;
         for seen in &known.act.seen {
             let log = LogId { class: Class::Roster, author: seen.author, inc: seen.inc };
-            match self.places.get(&(seen.author, seen.inc, seen.seq)) {
-                Some((id, _)) if *id != seen.id => {
-                    return Err(No::Refused("an act that has seen another act than ours".to_owned()));
+            if log == header.log {
+                return Err(No::Refused("an act that has seen its own log".to_owned()));
+            }
+            let fork_at = self.fork_at(&log);
+            if seen.seq >= fork_at {
+                // What stands there counts for nobody, and may be another thing here: it has seen what is before it.
+                let before = fork_at.saturating_sub(1);
+                match before == 0 || self.places.contains_key(&(seen.author, seen.inc, before)) {
+                    true => continue,
+                    false => return Err(No::Early),
                 }
+            }
+            match self.places.get(&(seen.author, seen.inc, seen.seq)) {
+                // It has seen another act than ours: the proof of that will come.
+                Some((id, _)) if *id != seen.id => return Err(No::Early),
                 Some((_, clock)) if *clock >= header.clock => {
                     return Err(No::Refused("an act that is older than what it has seen".to_owned()));
-                }
-                Some(_) if log == header.log => {
-                    return Err(No::Refused("an act that has seen its own log".to_owned()));
                 }
                 Some(_) => {}
                 None => return Err(No::Early),

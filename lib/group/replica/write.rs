@@ -57,9 +57,9 @@ impl<S: Shelf> Replica<S> {
         header.clock = header.clock.max(after + 1);
         let entry = Entry::sign(me, header, Act { seen, op, key }.encode()?)?;
         let act = known(&entry)?;
-        let mut acts = self.unforked();
+        let mut acts = self.acts.clone();
         acts.push(act.clone());
-        let trial = Roster::fold(&self.genesis, &acts);
+        let trial = Roster::fold_before(&self.genesis, &acts, &self.roster_forks());
         if let Some((_, why)) = trial.void().iter().find(|(id, _)| *id == entry.id) {
             return Err(Error::refused(why.clone()));
         }

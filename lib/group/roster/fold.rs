@@ -7,7 +7,7 @@ use super::{Known, members};
 use crate::key::PublicKey;
 use crate::proto::group::roster::{Op, Place, Role};
 use crate::proto::group::{EntryId, Genesis, Inc, KeyId, MAX_MEMBERS, Mode};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// A key that is or was a member, or on which somebody acted.
 pub(super) struct Subject {
@@ -28,6 +28,8 @@ pub(super) struct Fold<'a> {
     pub(super) history: History,
     pub(super) subjects: Vec<Subject>,
     pub(super) numbers: HashMap<PublicKey, usize>,
+    /// Acts whose authors had seen what a fork took away, and may have built on it.
+    pub(super) unsure: HashSet<EntryId>,
     /// The author of each act.
     pub(super) authors: Vec<usize>,
     pub(super) invites: HashMap<PublicKey, Vec<usize>>,
@@ -47,12 +49,13 @@ pub(super) struct Fold<'a> {
 }
 
 impl<'a> Fold<'a> {
-    pub(super) fn of(genesis: &'a Genesis, acts: &'a [Known]) -> Self {
+    pub(super) fn of(genesis: &'a Genesis, acts: &'a [Known], unsure: HashSet<EntryId>) -> Self {
         let Ordered { history, acts, loose } = History::of(acts);
         let missing = |act: &&Known| (act.place.id, "what it has seen is not here as it names it".to_owned());
         let mut fold = Fold {
             genesis,
             history,
+            unsure,
             subjects: Vec::new(),
             numbers: HashMap::new(),
             authors: Vec::new(),
@@ -108,6 +111,10 @@ impl<'a> Fold<'a> {
     pub(super) fn subject(&self, key: &PublicKey) -> Option<(usize, &Subject)> {
         let number = self.numbers.get(key).copied()?;
         Some((number, self.subjects.get(number)?))
+    }
+
+    pub(super) fn is_unsure(&self, act: usize) -> bool {
+        self.acts.get(act).is_some_and(|known| self.unsure.contains(&known.place.id))
     }
 
     pub(super) fn op(&self, act: usize) -> Option<&'a Op> {
@@ -244,6 +251,10 @@ impl Past for Seen<'_, '_> {
 
     fn left(&self, capability: &PublicKey) -> Option<u32> {
         self.fold.invite(capability, self.view).map(|(_, left)| left)
+    }
+
+    fn is_unsure(&self) -> bool {
+        matches!(self.view, View::Before(act) if self.fold.is_unsure(act))
     }
 
     fn has(&self, place: &Place) -> bool {

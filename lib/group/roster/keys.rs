@@ -38,10 +38,14 @@ impl Fold<'_> {
         if before.iter().any(|(other, _)| self.history.has_seen(act, *other)) {
             return Err("its key is an old one".into());
         }
-        let members = self.members(View::With(act));
+        // Who is a member may be another question since a fork took acts away that its author had seen. Its key counts even so:
+        // whoever has it and should not, or lacks it, leads to a new one.
+        let is_unsure = self.is_unsure(act);
+        let mut members = self.members(View::With(act));
         let mut left_out = members.clone();
         for one in &wraps.boxes {
             match self.subject(&one.member).map(|(number, _)| number).filter(|number| members.has(*number)) {
+                None if is_unsure => {}
                 None => return Err(format!("ghost member: a key for {}, who is no member", one.member.short())),
                 Some(number) if !left_out.has(number) => {
                     return Err(format!("two boxes for {} with its key", one.member.short()));
@@ -49,7 +53,9 @@ impl Fold<'_> {
                 Some(number) => left_out.put(number, false),
             }
         }
-        if let Some(subject) = left_out.numbers().next().and_then(|number| self.subjects.get(number)) {
+        if is_unsure {
+            left_out.numbers().for_each(|number| members.put(number, false));
+        } else if let Some(subject) = left_out.numbers().next().and_then(|number| self.subjects.get(number)) {
             return Err(format!("{} is left out: no key for this member", subject.key.short()));
         }
         self.brought.entry(key).or_default().push((act, members));

@@ -5,6 +5,7 @@
 mod causality;
 mod fold;
 mod force;
+mod forks;
 mod keys;
 mod members;
 mod rules;
@@ -18,6 +19,8 @@ use crate::proto::group::roster::{Act, Op, Place, Role};
 use crate::proto::group::{EntryId, Genesis, Inc, KeyId, Mode};
 use causality::History;
 use fold::Fold;
+pub use forks::Forks;
+use forks::Left;
 use rules::Past;
 use std::collections::{BTreeMap, HashMap};
 use verdict::Person;
@@ -89,13 +92,22 @@ pub struct Roster {
     history: History,
     people: HashMap<PublicKey, Person>,
     retired: HashMap<KeyId, Vec<Vec<usize>>>,
+    /// Whether acts may have been known to somebody that count for nobody.
+    is_forked: bool,
 }
 
 impl Roster {
     /// Folds `acts`, which are all that are stored, in any order.
     #[must_use]
     pub fn fold(genesis: &Genesis, acts: &[Known]) -> Self {
-        let fold = Fold::of(genesis, acts);
+        Self::fold_before(genesis, acts, &Forks::new())
+    }
+
+    /// The same, where authors wrote two acts in one place: their logs end before those.
+    #[must_use]
+    pub fn fold_before(genesis: &Genesis, acts: &[Known], forks: &Forks) -> Self {
+        let Left { acts, unsure } = Left::of(acts, forks);
+        let fold = Fold::of(genesis, &acts, unsure);
         let members = fold.members_by_key();
         let keys = fold.keys(&members);
         let (name, invites, people) = (fold.name(), fold.open_invites(), fold.people());
@@ -111,6 +123,7 @@ impl Roster {
             void: fold.void_acts(),
             people,
             retired: keys.retired,
+            is_forked: !forks.is_empty(),
             history: fold.history,
         }
     }

@@ -194,7 +194,9 @@ impl Roster {
     fn verdict_on_content(&self, header: &Header, first: &EntryId) -> Verdict {
         let author = &header.log.author;
         let known = self.history.number(&header.roster);
-        if known.is_none() && !header.roster.is_zero() {
+        // What is named may stand behind a fork: then it never comes, and who named it did nothing wrong.
+        let is_unsure = known.is_none() && !header.roster.is_zero();
+        if is_unsure && !self.is_forked {
             return Verdict::Later;
         }
         if let Some(why) = self.wrong_key(header) {
@@ -206,11 +208,11 @@ impl Roster {
         let Some(person) = self.people.get(author).filter(|person| person.was_member()) else {
             return Verdict::Refused(format!("{} never was a member", author.short()));
         };
-        if !known.is_some_and(|known| person.added.iter().any(|act| self.history.knows(known, *act))) {
+        if !is_unsure && !known.is_some_and(|known| person.added.iter().any(|act| self.history.knows(known, *act))) {
             return Verdict::Refused(format!("{} wrote this before it was a member", author.short()));
         }
         if let Some(refused) = self.refuse_behind_cut(header, first) {
-            return refused;
+            return if is_unsure { Verdict::Later } else { refused };
         }
         let hides =
             |cutting: &&Cutting| header.seq > cutting.last(&header.log.inc) && !cutting.is_undone(&self.history, known);

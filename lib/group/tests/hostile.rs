@@ -9,7 +9,7 @@ use crate::proto::group::{Class, Entry, EntryId, Genesis, Header, Inc, KeyId, Ki
 use crate::sign::Signature;
 
 /// A header as an honest member would write it next.
-fn header(net: &Net, node: usize, class: Class) -> Header {
+pub(super) fn header(net: &Net, node: usize, class: Class) -> Header {
     let node = &net.nodes[node];
     let log = node.log(class);
     let before = node.replica.logs().find(|stored| stored.log == log).copied();

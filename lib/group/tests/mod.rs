@@ -2,6 +2,7 @@
 
 mod converge;
 mod failing;
+mod forks;
 mod greedy;
 mod hostile;
 mod net;

@@ -125,7 +125,7 @@ impl Node {
         {
             return;
         }
-        if roster.keys().len() > 1 || !roster.lacking().is_empty() {
+        if roster.keys().len() > 1 || !roster.lacking().is_empty() || !roster.strangers().is_empty() {
             let key = self.new_key(None);
             self.act(Op::Rotate {}, key, now).unwrap();
         }

@@ -1,6 +1,6 @@
 use super::*;
 use crate::dice::Dice;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 /// The owner and three admins, who act on others and on each other, and hear of each other's acts now and then.
 struct Story {
@@ -177,7 +177,7 @@ fn how_things_stood_before_an_act_is_what_the_acts_make_that_it_has_seen() {
     let mut compared = 0;
     for seed in 1..=400 {
         let story = Story::new(seed, MODES[seed as usize % 2], seed % 3 == 0, true).play();
-        let fold = Fold::of(&story.world.genesis, &story.world.acts);
+        let fold = Fold::of(&story.world.genesis, &story.world.acts, HashSet::new());
         for act in 0..fold.acts.len() {
             let view = force::View::Before(act);
             let seen: Vec<Known> =
