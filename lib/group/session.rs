@@ -4,13 +4,16 @@
 //! Of those who could send the same entry one does: whoever gets entries that it has already says PRUNE, and hears from
 //! that member only of what there is (HAVE); if such an entry does not come from elsewhere within a while, it says WANT.
 
+mod theirs;
+
 use super::replica::{Digest, Replica, Taken};
 use super::shelf::Shelf;
 use crate::error::{Error, Result};
 use crate::key::PublicKey;
 use crate::proto::group::message::{CHUNK, Tip};
 use crate::proto::group::{Class, Entry, LogId, Message};
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use theirs::Theirs;
 
 /// How long an entry of which somebody has told us may take to come from elsewhere, in milliseconds.
 const PATIENCE: u64 = 100;
@@ -30,9 +33,9 @@ const MOST_QUEUED: usize = 16;
 /// One end of the conversation.
 pub struct Session {
     /// How far the other's logs go, as far as it has said.
-    theirs: HashMap<LogId, u64>,
+    theirs: Theirs,
     /// How far the other will have our logs once it has stored what we sent.
-    sent: HashMap<LogId, u64>,
+    sent: BTreeMap<LogId, u64>,
     /// How far the other knows that we have logs.
     told: HashMap<LogId, u64>,
     /// Bytes sent, by the last entry they went with, until it is heard to be stored.
@@ -92,8 +95,8 @@ impl Session {
         let digests = (replica.digest(Class::Roster), replica.digest(Class::Content));
         let hello = Message::Hello { group: replica.group(), roster: digests.0, content: digests.1 };
         Session {
-            theirs: HashMap::new(),
-            sent: HashMap::new(),
+            theirs: Theirs::default(),
+            sent: BTreeMap::new(),
             told: HashMap::new(),
             unheard: VecDeque::new(),
             queue: if is_behind { VecDeque::from([hello, Message::Prune]) } else { VecDeque::from([hello]) },
@@ -114,7 +117,7 @@ impl Session {
 
     /// How far the other has stored `log`, as far as it has said.
     pub fn theirs(&self, log: &LogId) -> u64 {
-        self.theirs.get(log).copied().unwrap_or(0)
+        self.theirs.end(log)
     }
 
     /// Whether the other has said all that it has.
@@ -124,7 +127,7 @@ impl Session {
 
     /// Whether both have the same, as far as this end knows.
     pub fn is_level<S: Shelf>(&self, replica: &Replica<S>) -> bool {
-        self.is_met && self.lacking.is_empty() && replica.tips().all(|tip| self.theirs(&tip.log) >= tip.seq)
+        self.is_met && self.lacking.is_empty() && replica.tips().all(|tip| self.theirs.end(&tip.log) >= tip.seq)
     }
 
     /// From now on the other, who was removed, hears of the acts up to the clock `until` that it lacks, and of nothing else.
@@ -198,9 +201,9 @@ impl Session {
         if (roster, content) == digests {
             self.is_met = true;
             for tip in tips {
-                for known in [&mut self.theirs, &mut self.sent, &mut self.told] {
-                    known.insert(tip.log, tip.seq);
-                }
+                self.theirs.reach(&tip.log, tip.seq);
+                self.sent.insert(tip.log, tip.seq);
+                self.told.insert(tip.log, tip.seq);
             }
         } else {
             self.tells_all = true;
@@ -209,6 +212,10 @@ impl Session {
     }
 
     fn hear_tip<S: Shelf>(&mut self, replica: &Replica<S>, tip: &Tip, now: u64) -> Result<()> {
+        if !self.theirs.heeds(replica, &tip.log) {
+            self.theirs.put_off(replica, tip);
+            return Ok(());
+        }
         let ours = replica.end(&tip.log);
         let both = tip.seq.min(ours);
         if tip.seq > ours {
@@ -216,7 +223,10 @@ impl Session {
             if self.pruned {
                 self.want.get_or_insert((now, now + PATIENCE));
             }
-        } else if tip.seq > 0 && tip.seq > self.theirs(&tip.log) && replica.id_at(&tip.log, tip.seq)? != Some(tip.id) {
+        } else if tip.seq > 0
+            && tip.seq > self.theirs.end(&tip.log)
+            && replica.id_at(&tip.log, tip.seq)? != Some(tip.id)
+        {
             // It has another entry there: ours proves it.
             if self.queue.len() < MOST_QUEUED {
                 self.prove(replica, &tip.log, both)?;
@@ -226,14 +236,21 @@ impl Session {
         Ok(())
     }
 
+    /// Hears what was put off until those whom it is about are members.
+    fn hear_put_off<S: Shelf>(&mut self, replica: &Replica<S>, now: u64) -> Result<()> {
+        for tip in self.theirs.known_now(replica) {
+            self.hear_tip(replica, &tip, now)?;
+        }
+        Ok(())
+    }
+
     /// The other has `log` up to `seq`.
     fn knows(&mut self, log: &LogId, seq: u64) {
-        for known in [&mut self.theirs, &mut self.sent] {
-            let known = known.entry(*log).or_insert(0);
-            *known = seq.max(*known);
-        }
+        self.theirs.reach(log, seq);
+        let sent = self.sent.entry(*log).or_insert(0);
+        *sent = seq.max(*sent);
         while let Some((log, seq, _)) = self.unheard.front() {
-            if self.theirs.get(log).is_none_or(|theirs| theirs < seq) {
+            if self.theirs.end(log) < *seq {
                 break;
             }
             self.unheard.pop_front();
@@ -250,10 +267,14 @@ impl Session {
     }
 
     fn hear_entries<S: Shelf>(&mut self, replica: &mut Replica<S>, entries: Vec<Entry>, now: u64) -> Result<Came> {
-        let logs: Vec<(LogId, u64)> = entries.iter().map(|entry| (entry.header.log, entry.header.seq)).collect();
+        let tips: Vec<Tip> = entries.iter().map(Tip::of).collect();
         let taken = replica.take(entries, now)?;
-        for (log, seq) in &logs {
-            self.knows(log, *seq);
+        self.hear_put_off(replica, now)?;
+        for tip in &tips {
+            match self.theirs.heeds(replica, &tip.log) {
+                true => self.knows(&tip.log, tip.seq),
+                false => self.theirs.put_off(replica, tip),
+            }
         }
         for log in taken.differing.iter().take(MOST_QUEUED.saturating_sub(self.queue.len())) {
             self.prove(replica, log, replica.end(log))?;
@@ -269,14 +290,20 @@ impl Session {
         }
         if taken.is_early {
             // What it builds on comes from somebody; then it is asked for again.
-            for (log, seq) in logs {
-                if replica.end(&log) < seq {
-                    self.lacking.insert(log, seq);
+            for tip in tips {
+                if replica.end(&tip.log) < tip.seq && self.theirs.heeds(replica, &tip.log) {
+                    self.lacking.insert(tip.log, tip.seq);
                 }
             }
             self.want.get_or_insert((now, now + PATIENCE));
         }
         Ok(Came::Entries(taken))
+    }
+
+    /// How many names of logs are kept that the other has said.
+    #[cfg(test)]
+    pub fn remembered(&self) -> usize {
+        self.theirs.count() + self.sent.len() + self.lacking.len()
     }
 
     /// When [`Session::next`] has something to say though nothing has happened, in milliseconds since 1970.
@@ -297,10 +324,11 @@ impl Session {
         if self.wanted.is_some_and(|at| at <= now) {
             (self.wanted, self.sent_again) = (None, now);
             // What it was only told of it has not been sent.
-            self.sent.clone_from(&self.theirs);
+            self.sent.clone_from(self.theirs.ends());
             self.unheard.clear();
             self.quiet_at = None;
         }
+        self.hear_put_off(replica, now)?;
         if let Some(message) = self.queue.pop_front() {
             return Ok(Some(message));
         }

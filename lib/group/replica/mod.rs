@@ -3,6 +3,7 @@
 mod take;
 mod write;
 
+pub(in crate::group) use take::MOST_LOGS_OF_ONE;
 pub use take::Taken;
 pub use write::Words;
 
@@ -274,7 +275,7 @@ impl<S: Shelf> Replica<S> {
     ///
     /// # Errors
     /// They cannot be read.
-    pub fn missing_acts(&self, theirs: &HashMap<LogId, u64>) -> Result<Vec<Entry>> {
+    pub fn missing_acts(&self, theirs: &BTreeMap<LogId, u64>) -> Result<Vec<Entry>> {
         let mut missing = Vec::new();
         for tip in self.tips().filter(|tip| tip.log.class == Class::Roster) {
             let mut from = theirs.get(&tip.log).copied().unwrap_or(0) + 1;

@@ -13,7 +13,7 @@ use crate::sign::Signature;
 const MOST_OF_ONE: u64 = 256 << 20;
 
 /// Most logs of one author in one class: each restored backup begins another.
-const MOST_LOGS_OF_ONE: usize = 64;
+pub(in crate::group) const MOST_LOGS_OF_ONE: usize = 64;
 
 /// Entries older than this may come without their bodies, which their keepers may have dropped: milliseconds.
 const MAY_LACK_BODY: u64 = 7 * 24 * 3600 * 1000;

@@ -1,9 +1,10 @@
 //! What a member could use up: each of it has its limit.
 
-use super::net::Net;
+use super::net::{Net, key_pair};
 use crate::group::session::Session;
 use crate::proto::group::message::Tip;
-use crate::proto::group::{Class, Message, Mode};
+use crate::proto::group::roster::Op;
+use crate::proto::group::{Class, Entry, EntryId, Header, Inc, LogId, Message, Mode};
 
 /// Bytes of entries that `session` has to say now.
 fn said(session: &mut Session, net: &Net, now: u64) -> usize {
@@ -63,4 +64,59 @@ fn who_names_other_entries_in_all_places_is_proven_to_only_a_few_times() {
         proofs += usize::from(matches!(message, Message::Entries(_)));
     }
     assert!((1..=16).contains(&proofs), "{proofs}");
+}
+
+#[test]
+fn who_names_logs_that_there_are_not_has_little_of_it_kept() {
+    let mut net = Net::group(3, Mode::Public);
+    let now = net.now;
+    let stranger = key_pair(200);
+    let real = net.nodes[2].say("something", now).unwrap();
+    let mut session = Session::new(&net.nodes[1].replica, false);
+    let replica = &mut net.nodes[1].replica;
+    for author in [stranger.public(), key_pair(2).public()] {
+        for inc in 0..10_u64 {
+            let log = |at: u64| LogId { class: Class::Content, author, inc: Inc((inc * 4096 + at).to_be_bytes()) };
+            let tips = (0..4096).map(|at| Tip { log: log(at), seq: 1, id: [0; 16] }).collect();
+            session.hear(replica, Message::Have { is_all: false, tips }, now).unwrap();
+        }
+    }
+    assert!(session.remembered() < 17_000, "{}", session.remembered());
+    let before = session.remembered();
+    for inc in 0..200_u64 {
+        let log = LogId { class: Class::Content, author: stranger.public(), inc: Inc((inc << 32).to_be_bytes()) };
+        let header = Header { log, seq: 5, prev: EntryId([1; 32]), ..real.header.clone() };
+        let entry = Entry::sign(&stranger, header, b"early".to_vec()).unwrap();
+        session.hear(replica, Message::Entries(vec![entry]), now).unwrap();
+    }
+    assert_eq!(session.remembered(), before);
+    // The log that there is counts all the same.
+    let log = real.header.log;
+    session.hear(replica, Message::Entries(vec![real]), now).unwrap();
+    assert_eq!(session.theirs(&log), 1);
+}
+
+#[test]
+fn what_was_said_of_a_log_before_its_author_was_known_as_a_member_counts_once_it_is() {
+    let mut net = Net::group(2, Mode::Public);
+    let (now, newcomer) = (net.now, key_pair(7));
+    let group = net.nodes[0].replica.group();
+    let log = LogId { class: Class::Content, author: newcomer.public(), inc: Inc([7; 8]) };
+    // Somebody else is bringing what this one lacks, so that it must ask for what does not come.
+    let mut session = Session::new(&net.nodes[1].replica, true);
+    let add = net.nodes[0].act(Op::Add { member: newcomer.public(), invite: None, given: None }, None, now).unwrap();
+    let tips = [add.clone()].iter().map(Tip::of).chain([Tip { log, seq: 3, id: [3; 16] }]).collect();
+    let replica = &mut net.nodes[1].replica;
+    session.hear(replica, Message::Hello { group, roster: [0; 32], content: [0; 32] }, now).unwrap();
+    session.hear(replica, Message::Have { is_all: true, tips }, now).unwrap();
+    replica.take(vec![add], now).unwrap();
+    while session.next(replica, now).unwrap().is_some() {}
+    assert_eq!(session.theirs(&log), 3);
+    assert!(session.is_behind() && !session.is_level(replica));
+    let mut wants = 0;
+    while let Some(at) = session.wake_at() {
+        wants += usize::from(session.next(replica, at).unwrap() == Some(Message::Want));
+        assert!(at < now + 60_000);
+    }
+    assert_eq!(wants, 1);
 }

@@ -93,6 +93,15 @@ pub struct Tip {
     pub id: [u8; 16],
 }
 
+impl Tip {
+    /// That of a log that goes as far as `entry`.
+    #[must_use]
+    pub fn of(entry: &Entry) -> Self {
+        let id = *entry.id.0.first_chunk().unwrap_or(&[0; 16]);
+        Tip { log: entry.header.log, seq: entry.header.seq, id }
+    }
+}
+
 impl Message {
     /// Its bytes.
     #[must_use]
