@@ -6,7 +6,7 @@
 
 mod theirs;
 
-use super::replica::{Digest, Replica, Taken};
+use super::replica::{Digest, Replica, Taken, length};
 use super::shelf::Shelf;
 use crate::error::{Error, Result};
 use crate::key::PublicKey;
@@ -409,19 +409,9 @@ impl Session {
         if self.unheard.iter().map(|(_, _, bytes)| bytes).sum::<u64>() > MOST_UNHEARD {
             return Ok(None);
         }
-        let acts = replica.missing_acts(&self.sent)?;
-        let mut chunk = Vec::new();
-        let mut bytes = 0;
-        for act in acts {
-            if self.farewell.is_some_and(|until| act.header.clock > until) {
-                break;
-            }
-            bytes += length(&act);
-            if bytes > CHUNK && !chunk.is_empty() {
-                break;
-            }
-            chunk.push(act);
-        }
+        let mut chunk = replica.missing_acts(&self.sent, CHUNK)?;
+        chunk.retain(|act| self.farewell.is_none_or(|until| act.header.clock <= until));
+        let mut bytes = chunk.iter().map(length).sum::<usize>();
         if chunk.is_empty() && self.farewell.is_none() {
             for tip in replica.tips().filter(|tip| tip.log.class == Class::Content) {
                 let from = self.sent.get(&tip.log).copied().unwrap_or(0) + 1;
@@ -448,9 +438,4 @@ impl Session {
         }
         Ok(Some(chunk).filter(|chunk| !chunk.is_empty()))
     }
-}
-
-/// About how many bytes an entry has in a message.
-fn length(entry: &Entry) -> usize {
-    512 + entry.body.as_ref().map_or(0, Vec::len)
 }

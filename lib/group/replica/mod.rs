@@ -1,8 +1,10 @@
 //! One member's copy of a group: takes entries in, and says what another copy lacks. No clock, no files and no network of its own.
 
+mod missing;
 mod take;
 mod write;
 
+pub(in crate::group) use missing::length;
 pub(in crate::group) use take::MOST_LOGS_OF_ONE;
 pub use take::Taken;
 pub use write::Words;
@@ -269,27 +271,6 @@ impl<S: Shelf> Replica<S> {
             }
             _ => Ok(None),
         }
-    }
-
-    /// Acts that are missing where logs go as far as `theirs` says, in an order in which they can be taken: by clock.
-    ///
-    /// # Errors
-    /// They cannot be read.
-    pub fn missing_acts(&self, theirs: &BTreeMap<LogId, u64>) -> Result<Vec<Entry>> {
-        let mut missing = Vec::new();
-        for tip in self.tips().filter(|tip| tip.log.class == Class::Roster) {
-            let mut from = theirs.get(&tip.log).copied().unwrap_or(0) + 1;
-            while from <= tip.seq {
-                let entries = self.read(&tip.log, from, usize::MAX)?;
-                match entries.last() {
-                    Some(last) => from = last.header.seq + 1,
-                    None => break,
-                }
-                missing.extend(entries);
-            }
-        }
-        missing.sort_by_key(|entry| (entry.header.clock, entry.id));
-        Ok(missing)
     }
 
     /// Reads the acts of a log that is stored already.

@@ -1,10 +1,15 @@
 //! What a member could use up: each of it has its limit.
 
 use super::net::{Net, key_pair};
+use crate::error::Result;
+use crate::group::replica::Replica;
 use crate::group::session::Session;
+use crate::group::shelf::{MemoryShelf, Shelf, Stored};
 use crate::proto::group::message::Tip;
 use crate::proto::group::roster::Op;
 use crate::proto::group::{Class, Entry, EntryId, Header, Inc, LogId, Message, Mode};
+use std::cell::Cell;
+use std::collections::BTreeMap;
 
 /// Bytes of entries that `session` has to say now.
 fn said(session: &mut Session, net: &Net, now: u64) -> usize {
@@ -119,4 +124,69 @@ fn what_was_said_of_a_log_before_its_author_was_known_as_a_member_counts_once_it
         assert!(at < now + 60_000);
     }
     assert_eq!(wants, 1);
+}
+
+/// A shelf that counts the entries that are read.
+struct Counting {
+    shelf: MemoryShelf,
+    count: Cell<usize>,
+}
+
+impl Shelf for Counting {
+    fn logs(&self) -> Result<Vec<Stored>> {
+        self.shelf.logs()
+    }
+
+    fn read(&self, log: &LogId, from: u64, most: usize) -> Result<Vec<Entry>> {
+        let entries = self.shelf.read(log, from, most)?;
+        self.count.set(self.count.get() + entries.len());
+        Ok(entries)
+    }
+
+    fn append(&mut self, entries: &[Entry]) -> Result<()> {
+        self.shelf.append(entries)
+    }
+
+    fn keep_fork(&mut self, fork: &[Entry; 2]) -> Result<()> {
+        self.shelf.keep_fork(fork)
+    }
+
+    fn forks(&self) -> Result<Vec<[Entry; 2]>> {
+        self.shelf.forks()
+    }
+}
+
+#[test]
+fn of_a_long_roster_only_so_much_is_read_at_a_time_as_is_sent() {
+    const MOST: usize = 8 << 10;
+    let mut net = Net::group(3, Mode::Public);
+    let admin = net.nodes[1].key();
+    let now = net.now;
+    net.nodes[0].act(Op::Promote { member: admin }, None, now).unwrap();
+    net.connect(0, 1);
+    net.settle();
+    for number in 0..100 {
+        for node in [0, 1] {
+            net.now += 1;
+            let now = net.now;
+            net.nodes[node].act(Op::Rename { name: format!("name {number}") }, None, now).unwrap();
+        }
+    }
+    net.settle();
+    let replica = &net.nodes[0].replica;
+    let shelf = Counting { shelf: replica.shelf().clone(), count: Cell::default() };
+    let replica = Replica::open(replica.genesis().clone(), shelf).unwrap();
+    replica.shelf().count.set(0);
+    let (mut theirs, mut all) = (BTreeMap::new(), Vec::new());
+    loop {
+        let acts = replica.missing_acts(&theirs, MOST).unwrap();
+        let Some(last) = acts.last() else { break };
+        assert!(acts.len() == 1 || acts.len() * 512 < MOST, "{last:?}");
+        theirs.extend(acts.iter().map(|act| (act.header.log, act.header.seq)));
+        all.extend(acts.iter().map(|act| (act.header.clock, act.id)));
+    }
+    assert_eq!(all.len(), replica.acts().len());
+    assert!(all.is_sorted());
+    let read = replica.shelf().count.get();
+    assert!(read < 3 * all.len(), "{read} were read for {}", all.len());
 }
