@@ -4,6 +4,7 @@
 //! Of those who could send the same entry one does: whoever gets entries that it has already says PRUNE, and hears from
 //! that member only of what there is (HAVE); if such an entry does not come from elsewhere within a while, it says WANT.
 
+mod lacking;
 mod theirs;
 
 use super::replica::{Digest, Replica, Taken, length};
@@ -12,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::key::PublicKey;
 use crate::proto::group::message::{CHUNK, Tip};
 use crate::proto::group::{Class, Entry, LogId, Message};
+use lacking::Lacking;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use theirs::Theirs;
 
@@ -54,7 +56,7 @@ pub struct Session {
     /// Since when we may have to say WANT, and when we look again whether what we lack has come.
     want: Option<(u64, u64)>,
     /// What the other has beyond what we have.
-    lacking: HashMap<LogId, u64>,
+    lacking: Lacking,
     /// Whether it is our turn to say all that we have.
     tells_all: bool,
     /// What we had when we said HELLO: both compare what both have said, and so come to the same.
@@ -106,7 +108,7 @@ impl Session {
             wanted: None,
             sent_again: 0,
             want: None,
-            lacking: HashMap::new(),
+            lacking: Lacking::default(),
             tells_all: false,
             farewell: None,
             quiet_at: None,
@@ -219,7 +221,7 @@ impl Session {
         let ours = replica.end(&tip.log);
         let both = tip.seq.min(ours);
         if tip.seq > ours {
-            self.lacking.insert(tip.log, tip.seq);
+            self.lacking.add(tip, now);
             if self.pruned {
                 self.want.get_or_insert((now, now + PATIENCE));
             }
@@ -269,6 +271,9 @@ impl Session {
     fn hear_entries<S: Shelf>(&mut self, replica: &mut Replica<S>, entries: Vec<Entry>, now: u64) -> Result<Came> {
         let tips: Vec<Tip> = entries.iter().map(Tip::of).collect();
         let taken = replica.take(entries, now)?;
+        for entry in &taken.stored {
+            self.lacking.brought(&entry.header.log, now);
+        }
         self.hear_put_off(replica, now)?;
         for tip in &tips {
             match self.theirs.heeds(replica, &tip.log) {
@@ -292,7 +297,7 @@ impl Session {
             // What it builds on comes from somebody; then it is asked for again.
             for tip in tips {
                 if replica.end(&tip.log) < tip.seq && self.theirs.heeds(replica, &tip.log) {
-                    self.lacking.insert(tip.log, tip.seq);
+                    self.lacking.add(&tip, now);
                 }
             }
             self.want.get_or_insert((now, now + PATIENCE));
@@ -303,17 +308,17 @@ impl Session {
     /// How many names of logs are kept that the other has said.
     #[cfg(test)]
     pub fn remembered(&self) -> usize {
-        self.theirs.count() + self.sent.len() + self.lacking.len()
+        self.theirs.count() + self.sent.len() + self.lacking.count()
     }
 
     /// When [`Session::next`] has something to say though nothing has happened, in milliseconds since 1970.
     pub fn wake_at(&self) -> Option<u64> {
-        self.want.map(|(_, at)| at).into_iter().chain(self.wanted).min()
+        self.want.map(|(_, at)| at).into_iter().chain(self.wanted).chain(self.lacking.until()).min()
     }
 
-    /// Whether the other has what we lack.
+    /// Whether the other is bringing what we lack; not for long if it only says that it has it.
     pub fn is_behind(&self) -> bool {
-        !self.lacking.is_empty()
+        self.lacking.until().is_some()
     }
 
     /// What is to be said next, if anything.
@@ -372,7 +377,7 @@ impl Session {
 
     /// The word that what we lack is wanted from this member, once it is time.
     fn want<S: Shelf>(&mut self, replica: &Replica<S>, now: u64) -> Option<Message> {
-        self.lacking.retain(|log, seq| replica.end(log) < *seq);
+        self.lacking.look(replica, now);
         let (since, _) = self.want.filter(|(_, at)| *at <= now)?;
         if self.lacking.is_empty() {
             self.want = None;

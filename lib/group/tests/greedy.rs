@@ -190,3 +190,40 @@ fn of_a_long_roster_only_so_much_is_read_at_a_time_as_is_sent() {
     let read = replica.shelf().count.get();
     assert!(read < 3 * all.len(), "{read} were read for {}", all.len());
 }
+
+#[test]
+fn who_says_that_it_has_what_it_does_not_send_is_not_waited_for() {
+    let mut net = Net::group(3, Mode::Public);
+    let now = net.now;
+    let said: Vec<Entry> = (0..2).map(|number| net.nodes[2].say("something", now + number).unwrap()).collect();
+    let log = said[0].header.log;
+    let group = net.nodes[0].replica.group();
+    let replica = &mut net.nodes[1].replica;
+    let mut session = Session::new(replica, false);
+    let later = |session: &mut Session, replica: &mut Replica<MemoryShelf>, until: u64| {
+        while session.next(replica, until).unwrap().is_some() {}
+    };
+    session.hear(replica, Message::Hello { group, roster: [0; 32], content: [0; 32] }, now).unwrap();
+    let tips = vec![Tip { log, seq: 1 << 40, id: [3; 16] }];
+    session.hear(replica, Message::Have { is_all: true, tips }, now).unwrap();
+    later(&mut session, replica, now);
+    assert!(session.is_behind());
+    // It brings something of it, and is waited for as long again.
+    let first = session.wake_at().unwrap();
+    session.hear(replica, Message::Entries(vec![said[0].clone()]), first - 1).unwrap();
+    later(&mut session, replica, first);
+    assert!(session.is_behind());
+    let second = session.wake_at().unwrap();
+    assert!(second > first);
+    later(&mut session, replica, second);
+    assert!(!session.is_behind() && !session.is_level(replica));
+    assert_eq!(session.wake_at(), None);
+    // To say the same again makes nothing of it.
+    let tips = vec![Tip { log, seq: 1 << 41, id: [3; 16] }];
+    session.hear(replica, Message::Have { is_all: false, tips }, second + 1).unwrap();
+    later(&mut session, replica, second + 1);
+    assert!(!session.is_behind());
+    session.hear(replica, Message::Entries(vec![said[1].clone()]), second + 2).unwrap();
+    later(&mut session, replica, second + 2);
+    assert!(session.is_behind());
+}
