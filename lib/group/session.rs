@@ -4,14 +4,15 @@
 //! Of those who could send the same entry one does: whoever gets entries that it has already says PRUNE, and hears from
 //! that member only of what there is (HAVE); if such an entry does not come from elsewhere within a while, it says WANT.
 
+mod give;
 mod lacking;
 mod theirs;
 
-use super::replica::{Digest, Replica, Taken, length};
+use super::replica::{Digest, Replica, Taken};
 use super::shelf::Shelf;
 use crate::error::{Error, Result};
 use crate::key::PublicKey;
-use crate::proto::group::message::{CHUNK, Tip};
+use crate::proto::group::message::Tip;
 use crate::proto::group::{Class, Entry, LogId, Message};
 use lacking::Lacking;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
@@ -391,56 +392,5 @@ impl Session {
         self.want = None;
         self.pruned = false;
         Some(Message::Want)
-    }
-
-    /// All that we have. What does not fit into one message is told before it.
-    fn all<S: Shelf>(&mut self, replica: &Replica<S>) -> Message {
-        let may_know = |tip: &Tip| self.farewell.is_none() || tip.log.class == Class::Roster;
-        let mut tips: Vec<Tip> = replica.tips().filter(may_know).collect();
-        for tip in &tips {
-            self.told.insert(tip.log, tip.seq);
-        }
-        let rest = tips.split_off(tips.len().saturating_sub(MOST_TIPS));
-        let mut messages: VecDeque<Message> =
-            tips.chunks(MOST_TIPS).map(|tips| Message::Have { is_all: false, tips: tips.to_vec() }).collect();
-        messages.push_back(Message::Have { is_all: true, tips: rest });
-        let first = messages.pop_front();
-        self.queue.extend(messages);
-        first.unwrap_or(Message::Prune)
-    }
-
-    /// The next entries that the other lacks: acts first, then content, log by log.
-    fn entries<S: Shelf>(&mut self, replica: &Replica<S>) -> Result<Option<Vec<Entry>>> {
-        if self.unheard.iter().map(|(_, _, bytes)| bytes).sum::<u64>() > MOST_UNHEARD {
-            return Ok(None);
-        }
-        let mut chunk = replica.missing_acts(&self.sent, CHUNK)?;
-        chunk.retain(|act| self.farewell.is_none_or(|until| act.header.clock <= until));
-        let mut bytes = chunk.iter().map(length).sum::<usize>();
-        if chunk.is_empty() && self.farewell.is_none() {
-            for tip in replica.tips().filter(|tip| tip.log.class == Class::Content) {
-                let from = self.sent.get(&tip.log).copied().unwrap_or(0) + 1;
-                if from > tip.seq {
-                    continue;
-                }
-                let entries = replica.signed(&tip.log, from, CHUNK - bytes)?;
-                bytes += entries.iter().map(length).sum::<usize>();
-                chunk.extend(entries);
-                if bytes >= CHUNK {
-                    break;
-                }
-            }
-        }
-        for entry in &chunk {
-            let header = &entry.header;
-            self.sent.insert(header.log, header.seq);
-            let told = self.told.entry(header.log).or_insert(0);
-            *told = header.seq.max(*told);
-        }
-        if let Some(last) = chunk.last() {
-            let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
-            self.unheard.push_back((last.header.log, last.header.seq, bytes));
-        }
-        Ok(Some(chunk).filter(|chunk| !chunk.is_empty()))
     }
 }
