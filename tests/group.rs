@@ -5,6 +5,7 @@ mod lasting;
 mod roles;
 mod standing;
 mod talk;
+mod words;
 
 use crate::sandbox::{Done, Running, User};
 use keywire::json::Value;

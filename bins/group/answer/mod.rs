@@ -6,6 +6,7 @@ use crate::request::{Asked, Group, Input, Link, Outcome, Past, Reply, Request, S
 use keywire::error::{Error, Result};
 use keywire::group::engine;
 use keywire::group::engine::{Begin, Deed, Delivery, Info, InviteInfo, Joined, Message, Position, Terms};
+use keywire::group::home::in_command;
 use keywire::key::PublicKey;
 use keywire::proto::group::link::capability;
 use keywire::proto::group::{EntryId, GroupId, History};
@@ -170,12 +171,12 @@ async fn meant_member(house: &House, info: &Info, text: String) -> Result<Public
     let store = house.engine.store().clone();
     let joining = info.joins.iter().map(|join| join.member);
     let keys: Vec<PublicKey> = info.members.iter().map(|member| member.member).chain(joining).collect();
-    let name = info.brief.name.clone();
+    let word = in_command(&info.brief.name, &info.brief.id);
     on_disk(move || match key_beginning(&text, keys.into_iter())? {
         Some(key) => Ok(key),
         None => Peers::load(&store)?
             .resolve_key(&text)
-            .map_err(|unknown| unknown.hint(format!("'kw-group members {name}' shows the keys"))),
+            .map_err(|unknown| unknown.hint(format!("'kw-group members {word}' shows the keys"))),
     })
     .await
 }

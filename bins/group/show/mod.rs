@@ -8,6 +8,7 @@ use crate::request::{Group, Link, Outcome, Reply, Sent};
 use keywire::cli::{self, Output};
 use keywire::error::{Error, Result};
 use keywire::group::engine::{Brief, Gap, InviteInfo, Joined, Message, Status, Text};
+use keywire::group::home::in_command;
 use keywire::json::{Value, json};
 use keywire::key::PublicKey;
 use keywire::proto::group::Mode;
@@ -258,13 +259,13 @@ impl Show {
         if !self.form.is_json {
             self.line(&link.text);
         }
-        let name = sanitize_line(&group.name);
+        let (name, word) = (sanitize_line(&group.name), in_command(&group.name, &group.id));
         let often = match left {
             1 => "once".to_owned(),
             left => format!("{left} times"),
         };
         cli::say(&format!(
-            "{NAME}: whoever has this link can join {name}: {often}, until {until}{approved}; 'kw-group invite {name} \
+            "{NAME}: whoever has this link can join {name}: {often}, until {until}{approved}; 'kw-group invite {word} \
              --revoke {}' ends that",
             capability.to_string().get(..12).unwrap_or_default()
         ));

@@ -11,6 +11,7 @@ mod joins;
 mod keyring;
 mod known;
 mod logs;
+mod names;
 mod own;
 #[cfg(test)]
 pub(super) mod tests;
@@ -20,6 +21,7 @@ pub use facts::{Facts, Status, Wish};
 pub use forget::forgotten_before;
 pub use joins::{Join, Joining, MAX_JOINS};
 pub use known::Known;
+pub use names::in_command;
 
 pub(super) use logs::LogFile;
 

@@ -1,0 +1,22 @@
+//! What is said, and the exit status: names in commands, links that are none, and what becomes of many lines.
+
+use super::Member;
+
+#[test]
+fn a_command_that_is_printed_names_a_group_so_that_a_shell_takes_it() {
+    let ada = Member::new();
+    for name in ["night watch", "-x", "o'brien", "$HOME", "~"] {
+        let mut create = vec!["create"];
+        create.extend((name == "-x").then_some("--"));
+        let id = ada.group([&create[..], &[name]].concat()).succeeds().stdout.trim().to_owned();
+        let made = ada.group(["invite", &id]).succeeds();
+        let (_, command) = made.stderr.split_once("'kw-group ").unwrap();
+        let (command, _) = command.split_once("' ends that").unwrap();
+        assert_eq!(command.split(' ').nth(1), Some(&id[..12]), "{made:?}");
+        assert!(made.stderr.contains(&format!("can join {name}: ")), "{made:?}");
+        ada.group(command.split(' ')).succeeds();
+        ada.group(["remove", &id, "nobody"]).fails(1, &format!("'kw-group members {}' shows", &id[..12]));
+    }
+    ada.group(["create", "Ünder_2.0-a"]).succeeds();
+    assert!(ada.group(["invite", "Ünder_2.0-a"]).stderr.contains("'kw-group invite Ünder_2.0-a --revoke "));
+}
