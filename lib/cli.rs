@@ -161,10 +161,10 @@ pub fn passphrase(file: Option<&Path>, prompt: &str) -> Result<Passphrase> {
     Ok(passphrase)
 }
 
-/// What is typed on the terminal without being shown: a `what`.
+/// What is typed on the terminal without being shown: a `what`; nothing, if the end of the input is typed.
 ///
 /// # Errors
-/// There is no terminal, or nothing was typed.
+/// There is no terminal, or it fails.
 pub fn typed(what: &str, prompt: &str) -> Result<String> {
     std::fs::File::open("/dev/tty")
         .map_err(|_| Error::state(format!("a {what} is needed, and there is no terminal to ask for it on")))?;
@@ -176,7 +176,10 @@ pub fn typed(what: &str, prompt: &str) -> Result<String> {
     if let Ok(before) = before {
         let _ = before.thread_set_mask();
     }
-    typed.map_err(|cause| Error::state(format!("no {what} was typed: {}", reason(&cause))))
+    match typed {
+        Err(cause) if cause.kind() == std::io::ErrorKind::UnexpectedEof => Ok(String::new()),
+        typed => typed.map_err(|cause| Error::state(format!("no {what} was typed: {}", reason(&cause)))),
+    }
 }
 
 /// Runs `work` to its end on this thread: enough for a client.

@@ -18,7 +18,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 /// A terminal with a program of ours on it, and a person in front of it.
-struct Screen {
+pub struct Screen {
     master: Box<dyn MasterPty + Send>,
     keys: Box<dyn Write + Send>,
     seen: Arc<(Mutex<Vec<u8>>, Condvar)>,
@@ -32,7 +32,7 @@ impl Screen {
         Screen::with(user, binary("kw-pty"), args)
     }
 
-    fn with(user: &User, program: &str, args: &[&str]) -> Self {
+    pub fn with(user: &User, program: &str, args: &[&str]) -> Self {
         let pair = native_pty_system().openpty(size(24, 80)).unwrap();
         let mut command = CommandBuilder::new(program);
         command.args(args);
@@ -60,14 +60,14 @@ impl Screen {
         screen
     }
 
-    fn type_keys(&mut self, keys: &str) {
+    pub fn type_keys(&mut self, keys: &str) {
         self.keys.write_all(keys.as_bytes()).unwrap();
         self.keys.flush().unwrap();
     }
 
     /// Waits until `text` has been shown since the last time, and returns what was shown up to its end.
     #[track_caller]
-    fn expect(&mut self, text: &str) -> String {
+    pub fn expect(&mut self, text: &str) -> String {
         let deadline = Instant::now() + Duration::from_secs(20);
         let mut seen = self.seen.0.lock().unwrap();
         // A flood is long, and is not to be searched again from its beginning.
@@ -101,7 +101,7 @@ impl Screen {
     }
 
     /// All that was shown since the last time.
-    fn all(&self) -> String {
+    pub fn all(&self) -> String {
         String::from_utf8_lossy(&self.seen.0.lock().unwrap()).into_owned()
     }
 
@@ -118,7 +118,7 @@ impl Screen {
         Pid::from_raw(self.child.process_id().unwrap() as i32)
     }
 
-    fn ends(&mut self) -> u32 {
+    pub fn ends(&mut self) -> u32 {
         self.child.wait().unwrap().exit_code()
     }
 }

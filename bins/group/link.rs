@@ -17,7 +17,10 @@ pub(crate) fn text(given: Option<&str>) -> Result<String> {
             );
             Ok(link.to_owned())
         }
-        None if std::io::stdin().is_terminal() => cli::typed("link", "invite link: "),
+        None if std::io::stdin().is_terminal() => match cli::typed("link", "invite link: ")? {
+            link if link.trim().is_empty() => Err(Error::usage("no link was typed")),
+            link => Ok(link),
+        },
         None => first_line(),
     }
 }

@@ -1,6 +1,8 @@
 //! What is said, and the exit status: names in commands, links that are none, and what becomes of many lines.
 
 use super::Member;
+use crate::sandbox::binary;
+use crate::terminal::Screen;
 
 #[test]
 fn a_command_that_is_printed_names_a_group_so_that_a_shell_takes_it() {
@@ -19,4 +21,16 @@ fn a_command_that_is_printed_names_a_group_so_that_a_shell_takes_it() {
     }
     ada.group(["create", "Ünder_2.0-a"]).succeeds();
     assert!(ada.group(["invite", "Ünder_2.0-a"]).stderr.contains("'kw-group invite Ünder_2.0-a --revoke "));
+}
+
+#[test]
+fn nothing_typed_at_the_prompt_for_a_link_is_no_link() {
+    let ada = Member::new();
+    for keys in ["\x04", "\r", " \r"] {
+        let mut screen = Screen::with(&ada.user, binary("kw-group"), &["join"]);
+        screen.expect("invite link: ");
+        screen.type_keys(keys);
+        assert_eq!(screen.ends(), 2, "{}", screen.all());
+        screen.expect("kw-group: no link was typed");
+    }
 }
