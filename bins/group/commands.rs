@@ -265,15 +265,16 @@ async fn converse(
         }
     }
     let End { status, error } = end.ok_or_else(|| Error::state("the call ended without an answer"))?;
+    // Who was refused has ended before all was read.
+    let is_over = error.is_some();
     if let Some(problem) = error {
         cli::report(NAME, &problem.into());
     }
     // One that still reads is not wanted any more.
-    if let Ok(error) = failure.try_recv() {
-        cli::report(NAME, &error);
-        return Ok(ExitCode::from(exit::worse(status, exit::of(error.kind()))));
-    }
-    Ok(ExitCode::from(status))
+    let Ok(error) = failure.try_recv() else { return Ok(ExitCode::from(status)) };
+    cli::report(NAME, &error);
+    // Lines were left out: nobody who takes it for well that the others are kept must take this for it.
+    Ok(ExitCode::from(if is_over { status } else { exit::of(error.kind()) }))
 }
 
 /// Where the texts of a command go.

@@ -34,3 +34,19 @@ fn nothing_typed_at_the_prompt_for_a_link_is_no_link() {
         screen.expect("kw-group: no link was typed");
     }
 }
+
+#[test]
+fn a_line_that_is_no_message_has_status_2_whatever_became_of_those_before() {
+    let ada = Member::founder();
+    let bob = ada.guest();
+    let send = |member: &Member, input: &[u8]| member.user.run_with("kw-group", ["send", "g", "-"], input);
+    let done = send(&bob, b"good\n\xff\xfebad\nmore\n").fails_with(2);
+    assert!(done.stderr.contains("line 2 is not UTF-8"), "{done:?}");
+    drop(ada);
+    let done = send(&bob, b"kept\n\xff\xfebad\nmore\n").fails_with(2);
+    assert!(done.stderr.contains("; kept\n") && done.stderr.contains("line 2 is not UTF-8"), "{done:?}");
+    assert_eq!(bob.texts(), ["good", "kept"]);
+    // Who may not say anything at all is told that.
+    bob.group(["leave", "g"]).fails_with(3);
+    send(&bob, b"late\n\xff\n").fails_with(6);
+}
