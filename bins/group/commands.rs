@@ -264,6 +264,7 @@ async fn converse(
             let _ = line.inputs.send(Input::Printed(count)).await;
         }
     }
+    show.end();
     let End { status, error } = end.ok_or_else(|| Error::state("the call ended without an answer"))?;
     // Who was refused has ended before all was read.
     let is_over = error.is_some();

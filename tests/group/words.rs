@@ -4,6 +4,11 @@ use super::Member;
 use crate::sandbox::binary;
 use crate::terminal::Screen;
 
+/// The lines of `text` with `what` in them.
+fn count(text: &str, what: &str) -> usize {
+    text.lines().filter(|line| line.contains(what)).count()
+}
+
 #[test]
 fn a_command_that_is_printed_names_a_group_so_that_a_shell_takes_it() {
     let ada = Member::new();
@@ -49,4 +54,25 @@ fn a_line_that_is_no_message_has_status_2_whatever_became_of_those_before() {
     // Who may not say anything at all is told that.
     bob.group(["leave", "g"]).fails_with(3);
     send(&bob, b"late\n\xff\n").fails_with(6);
+}
+
+#[test]
+fn why_many_lines_reach_nobody_is_said_once_and_of_how_many() {
+    let ada = Member::new();
+    ada.group(["create", "g"]).succeeds();
+    let send = |lines: u64, options: &[&str]| {
+        let input: String = (0..lines).map(|line| format!("{line}\n")).collect();
+        let done = ada.user.run_with("kw-group", [&["send", "g", "-"], options].concat(), input.as_bytes());
+        done.fails_with(3)
+    };
+    for (lines, more) in [(1, ""), (2, "the next message"), (200, "the next 199 messages")] {
+        let done = send(lines, &[]);
+        assert_eq!(count(&done.stderr, "g has no other member; kept"), 1, "{done:?}");
+        let rest = if more.is_empty() { String::new() } else { format!("kw-group: the same is true of {more}\n") };
+        let (_, said) = done.stderr.split_once("makes a link\n").unwrap();
+        assert_eq!(said, rest);
+    }
+    let done = send(3, &["--json"]);
+    let reasons = done.objects().iter().filter(|sent| sent["reason"] == "g has no other member; kept").count();
+    assert_eq!((reasons, count(&done.stderr, "; kept")), (3, 1), "{done:?}");
 }

@@ -42,6 +42,16 @@ pub(crate) struct Show {
     names: Names,
     form: Form,
     out: Output,
+    alike: Alike,
+}
+
+/// Messages that fared alike, one after the other: why is said of the first.
+#[derive(Default)]
+struct Alike {
+    /// How; empty before the first.
+    word: &'static str,
+    /// How many there were behind it.
+    more: u64,
 }
 
 impl Show {
@@ -50,7 +60,7 @@ impl Show {
     }
 
     pub(crate) fn with(store: &Store, form: Form) -> Result<Self> {
-        Ok(Show { names: Names::load(store)?, form, out: Output::default() })
+        Ok(Show { names: Names::load(store)?, form, out: Output::default(), alike: Alike::default() })
     }
 
     pub(crate) fn is_json(&self) -> bool {
@@ -186,10 +196,25 @@ impl Show {
         } else if matches!(sent.outcome, Outcome::Sent) {
             self.line(&format!("sent to {group}"));
         }
-        if let Some(error) = &error {
-            cli::report(NAME, error);
+        match error {
+            Some(_) if sent.deed.is_none() && self.alike.word == word => self.alike.more += 1,
+            error => {
+                self.end();
+                self.alike.word = if error.is_some() { word } else { "" };
+                error.iter().for_each(|error| cli::report(NAME, error));
+            }
         }
         Ok(())
+    }
+
+    /// Says of how many messages the same is true as was said last.
+    pub(crate) fn end(&mut self) {
+        let message = match std::mem::take(&mut self.alike).more {
+            0 => return,
+            1 => "message".to_owned(),
+            more => format!("{more} messages"),
+        };
+        cli::say(&format!("{NAME}: the same is true of the next {message}"));
     }
 
     fn created(&mut self, brief: &Brief) -> Result<()> {
