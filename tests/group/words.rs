@@ -1,8 +1,10 @@
 //! What is said, and the exit status: names in commands, links that are none, and what becomes of many lines.
 
 use super::Member;
+use crate::pty::eventually;
 use crate::sandbox::binary;
 use crate::terminal::Screen;
+use keywire::json::json;
 
 /// The lines of `text` with `what` in them.
 fn count(text: &str, what: &str) -> usize {
@@ -75,4 +77,16 @@ fn why_many_lines_reach_nobody_is_said_once_and_of_how_many() {
     let done = send(3, &["--json"]);
     let reasons = done.objects().iter().filter(|sent| sent["reason"] == "g has no other member; kept").count();
     assert_eq!((reasons, count(&done.stderr, "; kept")), (3, 1), "{done:?}");
+}
+
+#[test]
+fn invites_by_which_nobody_can_come_any_more_are_not_listed() {
+    let ada = Member::founder();
+    let long = ada.group(["invite", "g", "--uses", "2", "--json"]).succeeds().objects().remove(0);
+    ada.link(&["--expires", "1s"]);
+    let listed = || ada.group(["invite", "--list", "g", "--json"]).succeeds().objects();
+    // Another, by which one comes.
+    ada.guest();
+    eventually("the time of the short one is over", || listed().len() == 1);
+    assert_eq!((&listed()[0]["capability"], &listed()[0]["left"]), (&long["capability"], &json!(2)));
 }

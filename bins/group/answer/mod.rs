@@ -144,7 +144,7 @@ async fn invite(house: &House, group: &str, terms: Terms, caller: &mut Caller) -
     let capability = capability(&before.brief.id, &link.secret).public();
     let after = house.engine.info(before.brief.id).await?;
     let made = after.invites.iter().find(|invite| invite.capability == capability);
-    let invite = made.ok_or_else(|| Error::state("the invite that was made is not there"))?.clone();
+    let invite = made.ok_or_else(|| Error::no("the invite has expired already"))?.clone();
     let text = Link { text: link.to_string(), peers: link.peers.len() };
     caller.say(Reply::Invite { group: (&after.brief).into(), invite, link: Some(text) }).await?;
     // Whoever comes by it may meet another member first, who must know of it. It holds all the same if nobody is there now.

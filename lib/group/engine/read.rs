@@ -1,8 +1,8 @@
 //! Reading: what was said, and how a group stands.
 
-use super::House;
 use super::group::{Group, Loaded};
 use super::report::{Begin, Brief, Info, InviteInfo, JoinInfo, MemberInfo};
+use super::{House, millis};
 use crate::error::Result;
 use crate::group::history::{History as Said, Lens, Message, Position};
 use crate::group::keys::Opened;
@@ -10,6 +10,7 @@ use crate::group::roster::Verdict;
 use crate::key::PublicKey;
 use crate::proto::group::{Class, Entry, EntryId, GroupId, Header, History, LogId};
 use crate::threads::on_disk;
+use std::time::SystemTime;
 
 impl House {
     /// All groups that are here, those that were left among them, by name.
@@ -138,6 +139,9 @@ impl Group {
             left: invite.left,
             approve: invite.approve,
         };
+        let now = millis(SystemTime::now()) / 1000;
+        let counts =
+            |(_, invite): &(&PublicKey, &crate::group::roster::Invite)| invite.expires > now && invite.left > 0;
         let joins = state.kept.joins()?.into_iter().map(|join| JoinInfo {
             member: join.member,
             capability: join.capability,
@@ -158,7 +162,7 @@ impl Group {
                 History::Last(count) => count.to_string(),
             },
             members: roster.members().iter().map(member).collect(),
-            invites: roster.invites().iter().map(invite).collect(),
+            invites: roster.invites().iter().filter(counts).map(invite).collect(),
             joins: joins.collect(),
             gaps,
             forks: state.replica.forks().map(|fork| fork[0].header.log.author).collect(),
