@@ -10,6 +10,7 @@ mod words;
 use crate::sandbox::{Done, Running, User};
 use keywire::json::Value;
 use std::ffi::OsStr;
+use std::path::PathBuf;
 use std::process::Stdio;
 
 /// Somebody with a key pair, who may serve.
@@ -53,6 +54,13 @@ impl Member {
 
     pub fn group<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Done {
         self.user.run("kw-group", args)
+    }
+
+    /// What is kept of the only group, beside its logs.
+    pub fn file(&self) -> PathBuf {
+        let groups = std::fs::read_dir(self.user.home().join("groups")).unwrap();
+        let mut files = groups.map(|entry| entry.unwrap().path().join("group.json")).filter(|file| file.is_file());
+        files.next().unwrap()
     }
 
     /// A link to `g`.

@@ -214,6 +214,8 @@ pub(crate) enum Reply {
     Joined {
         brief: Brief,
         how: Joined,
+        /// The name that it would have here if no other group had that.
+        instead_of: Option<String>,
     },
     Listed(Brief),
     Invite {
@@ -222,6 +224,8 @@ pub(crate) enum Reply {
         link: Option<Link>,
     },
     Info(Box<Info>),
+    /// A group that cannot be read, and why.
+    Fault(String),
     /// Something has changed.
     Roster {
         group: Group,

@@ -72,8 +72,11 @@ async fn tell(mut events: Receiver<Event>, house: &House, mut show: Show) -> Res
     loop {
         match next(&mut events).await {
             Some(Event::Roster { group, text }) => {
-                let group = (&house.engine.info(group).await?.brief).into();
-                show.roster(&group, &text)?;
+                let groups = house.engine.groups().await?;
+                // One into which we never came may be gone meanwhile.
+                if let Some(brief) = groups.iter().find(|brief| brief.id == group) {
+                    show.roster(&brief.into(), &text)?;
+                }
             }
             Some(Event::Notice(text)) if show.is_json() => show.object(&json!({ "event": "notice", "text": text }))?,
             Some(Event::Notice(text)) => notice(&text),

@@ -102,8 +102,8 @@ fn a_group_is_named_by_its_name_its_id_and_the_first_digits_of_that() {
         assert_eq!(ada.object(&["info", word])["group"], id, "{word}");
     }
     ada.group(["info", &id[..7]]).fails(1, "no group");
-    ada.group(["create", "g"]).succeeds();
-    ada.group(["info", "g"]).fails(2, "2 groups");
+    ada.group(["create", &id[..8]]).succeeds();
+    ada.group(["info", &id[..8]]).fails(2, "2 groups");
 }
 
 #[test]

@@ -90,3 +90,111 @@ fn invites_by_which_nobody_can_come_any_more_are_not_listed() {
     eventually("the time of the short one is over", || listed().len() == 1);
     assert_eq!((&listed()[0]["capability"], &listed()[0]["left"]), (&long["capability"], &json!(2)));
 }
+
+#[test]
+fn no_two_groups_here_have_one_name() {
+    let (ada, bob) = (Member::founder(), Member::new());
+    bob.group(["create", "g"]).succeeds();
+    bob.group(["create", "g"]).fails(1, "hint: give this one a name of its own");
+    let link = ada.link(&["--uses", "9"]);
+    bob.user.run_with("kw-group", ["join", "--name", "g", "-"], link.as_bytes()).fails(1, "another group 'g' here");
+    // Nobody was dialed: the link counts as often as it did.
+    assert_eq!(ada.object(&["invite", "--list", "g"])["left"], 9);
+    let joined = bob.join(&link).succeeds();
+    assert_eq!(joined.stdout, "joined g-2\n");
+    assert_eq!(joined.stderr, "kw-group: it is called g-2 here: g is another group\n");
+    let more = Member::founder();
+    assert_eq!(bob.join(&more.link(&[])).succeeds().stdout, "joined g-3\n");
+    let names: Vec<String> = bob.group(["list"]).succeeds().stdout.lines().map(|line| line[..3].to_owned()).collect();
+    assert_eq!(names, ["g  ", "g-2", "g-3"]);
+    let joined = Member::new().join(&link).succeeds();
+    assert_eq!((joined.stdout.as_str(), joined.stderr.as_str()), ("joined g\n", ""));
+}
+
+/// How many groups have a directory.
+fn directories(member: &Member) -> usize {
+    let entries = std::fs::read_dir(member.user.home().join("groups")).unwrap();
+    entries.filter(|entry| entry.as_ref().unwrap().file_type().unwrap().is_dir()).count()
+}
+
+#[test]
+fn a_link_that_lets_nobody_in_leaves_everything_as_it_was() {
+    let mut ada = Member::founder();
+    let other = ada.link(&["--approve", "--uses", "9"]);
+    let ended = ada.group(["invite", "g", "--json"]).succeeds().objects().remove(0);
+    let link = ended["link"].as_str().unwrap();
+    ada.group(["invite", "g", "--revoke", ended["capability"].as_str().unwrap()]).succeeds();
+    for serves in [false, true] {
+        let mut bob = Member::new();
+        if serves {
+            bob.serve();
+        }
+        bob.join(link).fails(6, "revoked");
+        assert_eq!((bob.group(["list"]).succeeds().stdout.as_str(), directories(&bob)), ("", 0));
+        bob.user.run_with("kw-group", ["join", "--wait", "1s", "-"], other.as_bytes()).fails(5, "must approve");
+        let facts = || std::fs::read_to_string(bob.file()).unwrap();
+        let before = facts();
+        bob.join(link).fails(6, "revoked");
+        assert_eq!(facts(), before);
+        // What waits can be let in after all.
+        ada.group(["approve", "g", &bob.user.key()]).succeeds();
+        eventually("bob is in", || bob.user.run_with("kw-group", ["join", "-"], other.as_bytes()).code() == 1);
+        assert_eq!(bob.object(&["list"])["status"], "active");
+    }
+    ada.stop();
+}
+
+#[test]
+fn of_a_group_in_which_we_never_were_nothing_stays_when_we_leave() {
+    let mut ada = Member::founder();
+    let link = ada.link(&["--approve", "--uses", "9"]);
+    let join = |bob: &Member| bob.user.run_with("kw-group", ["join", "--wait", "1s", "-"], link.as_bytes());
+    for serves in [false, true] {
+        let mut bob = Member::new();
+        if serves {
+            bob.serve();
+        }
+        join(&bob).fails_with(5);
+        assert_eq!(bob.object(&["list"])["status"], "waiting");
+        let left = bob.group(["leave", "g"]).succeeds();
+        assert_eq!((left.stdout.as_str(), left.stderr.as_str()), ("left g\n", ""));
+        bob.group(["info", "g"]).fails(1, "no group");
+        assert_eq!(directories(&bob), 0);
+        // And by the same link again, as if nothing had been.
+        join(&bob).fails_with(5);
+        ada.group(["approve", "g", &bob.user.key()]).succeeds();
+        eventually("bob is in", || join(&bob).code() == 1);
+        bob.group(["send", "g", "here"]).succeeds();
+        bob.group(["leave", "g"]).succeeds();
+        assert_eq!(bob.texts(), ["here"]);
+    }
+    let bob = Member::new();
+    ada.stop();
+    join(&bob).fails_with(3);
+    bob.group(["leave", "g"]).succeeds();
+    assert_eq!(directories(&bob), 0);
+}
+
+#[test]
+fn a_group_that_cannot_be_read_is_missed_in_what_is_about_all() {
+    let mut ada = Member::new();
+    ada.group(["create", "broken"]).succeeds();
+    std::fs::write(ada.file(), "{").unwrap();
+    let id = ada.group(["create", "g"]).succeeds().stdout.trim().to_owned();
+    for serves in [false, true] {
+        if serves {
+            ada.serve();
+        }
+        for options in [&[][..], &["--json"]] {
+            let done = ada.group([&["list"], options].concat()).fails_with(7);
+            assert!(done.stdout.contains(&id) && done.stdout.lines().count() == 1, "{done:?}");
+            assert_eq!(count(&done.stderr, "/group.json"), 1, "{done:?}");
+        }
+        for options in [&["--cursor", "c"][..], &["--timeout", "1ms"], &["--since", "1h", "--timeout", "1ms"]] {
+            let done = ada.group([&["recv"], options].concat()).fails_with(7);
+            assert_eq!(count(&done.stderr, "/group.json"), 1, "{done:?}");
+        }
+        ada.group(["recv", "--cursor", "c", "g"]).succeeds();
+        ada.group(["info", "g"]).succeeds();
+    }
+}

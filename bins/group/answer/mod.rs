@@ -78,14 +78,19 @@ async fn run(house: &House, asked: Asked, caller: &mut Caller) -> Result<u8> {
             act(house, &info, "revoke", None, Deed::Revoke(meant), caller).await
         }
         Request::Join { link, name, wait } => {
-            let (group, how) = house.engine.join(link.parse()?, name, Duration::from_millis(wait)).await?;
+            let link: keywire::proto::group::Link = link.parse()?;
+            let (wanted, is_named, before) = (link.name.clone(), name.is_some(), house.engine.groups().await?);
+            let (group, how) = house.engine.join(link, name, Duration::from_millis(wait)).await?;
             let status = match how {
                 Joined::Active => 0,
                 Joined::Waiting(_) => exit::PENDING,
                 Joined::Unreachable(_) => exit::UNREACHABLE,
             };
             let brief = house.engine.info(group).await?.brief;
-            caller.say(Reply::Joined { brief, how }).await.map(|()| status)
+            let is_new = before.iter().all(|other| other.id != group);
+            let is_taken = before.iter().any(|other| other.name == wanted);
+            let instead_of = Some(wanted).filter(|wanted| is_new && is_taken && brief.name != *wanted && !is_named);
+            caller.say(Reply::Joined { brief, how, instead_of }).await.map(|()| status)
         }
         Request::Send(sending) => send(house, sending, caller).await,
         Request::Receive(_) if asked_too_much(house, &asked.request) => caller.say(Reply::Busy).await.map(|()| 0),
@@ -110,13 +115,22 @@ async fn run(house: &House, asked: Asked, caller: &mut Caller) -> Result<u8> {
             for brief in house.engine.groups().await? {
                 caller.say(Reply::Listed(brief)).await?;
             }
-            Ok(0)
+            faults(house, caller).await
         }
         Request::Info { group } => {
             let info = info(house, &group).await?;
             caller.say(Reply::Info(Box::new(info))).await.map(|()| 0)
         }
     }
+}
+
+/// Says which groups cannot be read, to one who asks for all; the exit status for that.
+async fn faults(house: &House, caller: &Caller) -> Result<u8> {
+    let faults = house.engine.faults();
+    for fault in faults {
+        caller.say(Reply::Fault(fault.clone())).await?;
+    }
+    Ok(if faults.is_empty() { 0 } else { exit::STATE })
 }
 
 /// Whether `request` would keep those from ending who hold the groups for a moment.
@@ -241,7 +255,7 @@ async fn send(house: &House, sending: Sending, caller: &mut Caller) -> Result<u8
     let wait = Duration::from_millis(sending.wait);
     if let Joined::Waiting(why) | Joined::Unreachable(why) = house.engine.stand(brief.id, wait.max(VISIT)).await? {
         let brief = house.engine.info(brief.id).await?.brief;
-        caller.say(Reply::Joined { brief, how: Joined::Waiting(why) }).await?;
+        caller.say(Reply::Joined { brief, how: Joined::Waiting(why), instead_of: None }).await?;
         return Ok(exit::PENDING);
     }
     let mut worst = 0;

@@ -44,6 +44,7 @@ pub(super) async fn receive(house: &House, receiving: Receiving, caller: &mut Ca
         readers.insert(brief.id, Reader::open(house, brief, &receiving, receiving.begin).await?);
     }
     caller.say(Reply::Begun).await?;
+    let status = if receiving.group.is_none() { super::faults(house, caller).await? } else { 0 };
     if house.listening.is_none() {
         let patience = receiving.wait.map_or(VISIT, |wait| VISIT.min(Duration::from_millis(wait)));
         visit(house, &groups, patience).await;
@@ -87,11 +88,16 @@ pub(super) async fn receive(house: &House, receiving: Receiving, caller: &mut Ca
                     }
                 }
                 Some(_) => {}
-                None => readers.values_mut().for_each(|reader| reader.is_behind = true),
+                None => {
+                    let there = house.engine.groups().await?;
+                    // One into which we never came may be gone meanwhile.
+                    readers.retain(|id, _| there.iter().any(|brief| brief.id == *id));
+                    readers.values_mut().for_each(|reader| reader.is_behind = true);
+                }
             },
             input = caller.inputs.recv(), if told.is_waiting() => told.hear(input, &mut readers).await?,
             () = sleep_until(until.unwrap_or_else(Instant::now)), if !has_come && until.is_some() => {
-                return Ok(exit::TIMEOUT);
+                return Ok(if status == 0 { exit::TIMEOUT } else { status });
             }
             () = caller.replies.closed() => return Err(left()),
             () = gone(house.stopped.clone()) => {
@@ -103,7 +109,7 @@ pub(super) async fn receive(house: &House, receiving: Receiving, caller: &mut Ca
         let input = caller.inputs.recv().await;
         told.hear(input, &mut readers).await?;
     }
-    Ok(0)
+    Ok(status)
 }
 
 /// Meets members of all these groups at once. Who cannot be reached has nothing for us now.

@@ -91,12 +91,20 @@ impl Show {
             Reply::Message { group, message, is_ours } => self.message(group, message, *is_ours),
             Reply::Sent(sent) => self.sent(sent),
             Reply::Created(brief) => self.created(brief),
-            Reply::Joined { brief, how } => self.joined(brief, how),
+            Reply::Joined { brief, how, instead_of } => self.joined(brief, how, instead_of.as_deref()),
             Reply::Listed(brief) => self.listed(brief),
             Reply::Invite { group, invite, link } => self.invite(group, invite, link.as_ref()),
             Reply::Info(info) if self.form.shows_members => self.members(info),
             Reply::Info(info) => self.info(info),
             Reply::Roster { group, text } => self.roster(group, text),
+            Reply::Fault(fault) => {
+                let error = Error::state(sanitize_line(fault));
+                cli::report(
+                    NAME,
+                    &error.hint("what its files hold is in keywire-files(5); the other groups go on without it"),
+                );
+                Ok(())
+            }
             Reply::Holder { .. } | Reply::Busy | Reply::Begun => Ok(()),
         }
     }
@@ -226,8 +234,11 @@ impl Show {
         Ok(())
     }
 
-    fn joined(&mut self, brief: &Brief, how: &Joined) -> Result<()> {
+    fn joined(&mut self, brief: &Brief, how: &Joined, instead_of: Option<&str>) -> Result<()> {
         let name = sanitize_line(&brief.name);
+        if let Some(taken) = instead_of.map(sanitize_line) {
+            cli::say(&format!("{NAME}: it is called {name} here: {taken} is another group"));
+        }
         let error = match how {
             Joined::Active => None,
             Joined::Waiting(why) => Some(Error::refused(format!("not a member of {name} yet: {}", sanitize_line(why)))),

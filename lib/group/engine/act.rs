@@ -24,7 +24,7 @@ impl House {
     /// Makes a group, of which we are the owner.
     ///
     /// # Errors
-    /// A name that cannot be one; state that cannot be written.
+    /// A name that cannot be one, or that another group here has; state that cannot be written.
     pub async fn create(&self, name: String, mode: Mode, history: History) -> Result<GroupId> {
         check_name(&name)?;
         let house = self.clone();
@@ -93,7 +93,8 @@ impl House {
         Ok(id)
     }
 
-    /// Leaves; the entry that says so to the others, if we were a member. What was said stays here.
+    /// Leaves; the entry that says so to the others, if we were a member. What was said stays here. Of a group in which we never
+    /// were a member nothing stays.
     ///
     /// # Errors
     /// The owner cannot leave ([`crate::error::Kind::Refused`]).
@@ -105,6 +106,9 @@ impl House {
             if at.genesis.owner == me {
                 return Err(Error::refused("the owner cannot leave: without it nobody could make admins any more")
                     .hint("the others go on without you all the same, if you only stop"));
+            }
+            if house.withdraw(&at)? {
+                return Ok(None);
             }
             let is_member = at.state().role(&me).is_ok();
             let id = if is_member { Some(at.write(&house, Kind::Leave, &[], EntryId::default())?) } else { None };
@@ -141,10 +145,10 @@ impl House {
                 check_name(&name)?;
                 name
             }
-            None => Some(&link.name)
-                .filter(|name| check_name(name).is_ok())
-                .cloned()
-                .unwrap_or_else(|| super::short_id(&id)),
+            None => match check_name(&link.name) {
+                Ok(()) => self.0.home.free_name(&link.name)?,
+                Err(_) => super::short_id(&id),
+            },
         };
         let mut facts = Facts::new(&name, link.genesis.clone(), Status::Pending);
         facts.peers.clone_from(&link.peers);

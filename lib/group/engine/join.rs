@@ -15,11 +15,13 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 impl House {
-    /// Keeps the group of a link, under `name` or its own, and asks its members for `patience` to be let in.
-    ///
-    /// # Errors
-    /// They refuse us ([`crate::error::Kind::Refused`]); nobody proves its key ([`crate::error::Kind::Unproven`]).
-    pub async fn join(&self, link: Link, name: Option<String>, patience: Duration) -> Result<(GroupId, Joined)> {
+    /// Keeps the group of a link, and asks its members for `patience` to be let in: the greater part of [`House::join`].
+    pub(super) async fn ask_members(
+        &self,
+        link: Link,
+        name: Option<String>,
+        patience: Duration,
+    ) -> Result<(GroupId, Joined)> {
         let house = self.clone();
         let group = on_disk(move || house.keep_link(&link, name)).await?;
         let joined = self.be_let_in(&group, Instant::now() + patience).await?;
@@ -112,8 +114,11 @@ pub(super) async fn ask_to_join(
             }
             () = house.stopped() => return sender.close().await,
         };
+        let at = group.clone();
+        let has_left = on_disk(move || Ok(at.state().facts.wish.is_none())).await?;
         match said {
             None => return Ok(()),
+            Some(_) if has_left => return sender.close().await,
             Some(Message::Wait(why)) => {
                 let (house, at) = (house.clone(), group.clone());
                 on_disk(move || at.state().set_status(&house, Status::Waiting)).await?;

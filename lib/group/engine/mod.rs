@@ -16,6 +16,7 @@ mod tend;
 mod welcome;
 #[cfg(test)]
 mod tests;
+mod withdraw;
 
 pub use super::history::{Gap, Message, Position, Text};
 pub use super::home::{GROUPS_DIR, Status};
@@ -81,7 +82,9 @@ struct Inner {
     /// What was said of whom, and when.
     said: Mutex<HashMap<(PublicKey, String), Instant>>,
     /// Groups that could not be read, and why.
-    faults: Mutex<Vec<String>>,
+    faults: Vec<String>,
+    /// Whether the user was told of them.
+    has_told: AtomicBool,
 }
 
 impl fmt::Debug for House {
@@ -121,7 +124,8 @@ impl House {
             stopping: watch::Sender::new(false),
             listening: Mutex::default(),
             said: Mutex::default(),
-            faults: Mutex::new(failed),
+            faults: failed,
+            has_told: AtomicBool::new(false),
         }));
         Ok(house)
     }
@@ -147,9 +151,18 @@ impl House {
     /// What was found on the disk and the user should know, as lines without line ends. Nothing is said twice.
     #[must_use]
     pub fn notices(&self) -> Vec<String> {
-        let mut notices = std::mem::take(&mut *lock(&self.0.faults));
+        let faults = if self.0.has_told.load(Ordering::Acquire) { &[][..] } else { self.faults() };
+        let mut notices = faults.to_vec();
         notices.extend(self.0.home.notices());
         notices
+    }
+
+    /// The groups that cannot be read, each with the reason, as lines without line ends: for whoever asks for all groups. They are
+    /// no notices any more then.
+    #[must_use]
+    pub fn faults(&self) -> &[String] {
+        self.0.has_told.store(true, Ordering::Release);
+        &self.0.faults
     }
 
     /// Ends all connections in good order.

@@ -99,8 +99,8 @@ impl DiskShelf {
     /// A full disk, among others; the log is as it was then.
     pub fn mend(&mut self) -> Result<Vec<LogId>> {
         let mut mended = Vec::new();
-        self.must_write()?;
         while let Some((log, keep)) = { lock(&self.group.damaged).first_key_value().map(|(log, keep)| (*log, *keep)) } {
+            self.must_write()?;
             self.cut(&log, keep)?;
             lock(&self.group.damaged).remove(&log);
             let dir = self.group.class_dir(log.class)?;
@@ -109,6 +109,11 @@ impl DiskShelf {
         }
         mended.dedup();
         Ok(mended)
+    }
+
+    /// Takes nothing more, for whoever still has it in hand when the group is taken off the disk.
+    pub fn close(&mut self) {
+        self.writes = false;
     }
 
     pub(super) fn must_write(&self) -> Result<()> {

@@ -31,7 +31,7 @@ use crate::key::{KeyPair, PublicKey};
 use crate::log::{Lines, Notices};
 use crate::proto::group::{Class, Genesis, GroupId, LogId};
 use crate::seal::StorageKey;
-use crate::store::Store;
+use crate::store::{Store, sync_parent};
 use crate::threads::lock;
 use facts::GROUP;
 use std::collections::{BTreeMap, BTreeSet};
@@ -50,6 +50,8 @@ pub struct Groups {
     me: PublicKey,
     storage: Arc<StorageKey>,
     notices: Arc<Notices>,
+    /// Held while a group is made: two at once could get the same name.
+    making: Arc<Mutex<()>>,
 }
 
 /// One group on disk. Cheap to clone.
@@ -69,7 +71,7 @@ impl Groups {
     #[must_use]
     pub fn open(store: &Store, me: &KeyPair) -> Self {
         let storage = Arc::new(StorageKey::of(me));
-        Groups { store: store.clone(), me: me.public(), storage, notices: Arc::default() }
+        Groups { store: store.clone(), me: me.public(), storage, notices: Arc::default(), making: Arc::default() }
     }
 
     /// Their directory, made if it is not there.
@@ -143,9 +145,11 @@ impl Groups {
     /// whatever fails or dies before, there is none.
     ///
     /// # Errors
-    /// It is there already; those of [`Store::update`].
+    /// It is there already, or another has its name; those of [`Store::update`].
     pub fn create(&self, facts: Facts, keys: &[EpochKey]) -> Result<Group> {
         let id = facts.genesis.id();
+        let _making = lock(&self.making);
+        self.check_free(&facts.name, &id)?;
         let group = self.group(id, self.dir()?.below(&id.to_string())?);
         group.add_keys(keys)?;
         group.dir.update(GROUP, |there: &mut Option<Facts>| match there {
@@ -156,6 +160,23 @@ impl Groups {
             }
         })?;
         Ok(group)
+    }
+
+    /// Takes `group` off the disk, with all that is kept of it.
+    ///
+    /// # Errors
+    /// It cannot be removed, or not all of it; then it can be tried again.
+    pub fn remove(&self, group: &Group) -> Result<()> {
+        let (dir, facts) = (group.dir.path(""), group.dir.path(GROUP));
+        // Without that file there is no group: whoever dies on the way leaves none.
+        match std::fs::remove_file(&facts) {
+            Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Error::file("remove", &facts, &cause));
+            }
+            _ => sync_parent(&facts)?,
+        }
+        std::fs::remove_dir_all(&dir).map_err(|cause| Error::file("remove", &dir, &cause))?;
+        sync_parent(&dir)
     }
 
     /// What was found on the disk since this was last asked and the user should know, as lines without line ends. Nothing is

@@ -55,6 +55,21 @@ fn two_groups_of_one_name_want_the_id() {
 }
 
 #[test]
+fn a_name_that_is_taken_gets_a_number_and_stays_as_long_as_names_may_be() {
+    let home = Home::new();
+    let long = "é".repeat(64);
+    for (wanted, free) in [("team", "team"), ("team", "team-2"), ("team", "team-3"), (&long, &long)] {
+        assert_eq!(home.groups().free_name(wanted).unwrap(), free);
+        home.create(free);
+    }
+    assert_eq!(home.groups().free_name(&long).unwrap(), "é".repeat(62) + "-2");
+    let facts = Facts::new("team", genesis(home.me.public(), "other"), Status::Active);
+    let error = home.groups().create(facts, &[]).err().unwrap();
+    assert_eq!(error.kind(), Kind::No);
+    assert_eq!(home.groups().list().unwrap().len(), 4);
+}
+
+#[test]
 fn a_group_that_cannot_be_read_hides_no_other_and_is_named_where_it_may_be_meant() {
     let home = Home::new();
     let (one, two) = (home.create("one"), home.create("two"));
