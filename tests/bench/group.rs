@@ -3,12 +3,15 @@
 use crate::sandbox::User;
 use crate::table::{Table, median};
 use keywire::conn::{ListenOptions, Listener};
+use keywire::error::Result;
 use keywire::group::engine::{Event, House, Joined, Options, Terms};
 use keywire::group::home::{DiskShelf, Groups};
 use keywire::group::replica::{Replica, Words};
+use keywire::group::shelf::{Shelf, Stored};
 use keywire::identity::IdentityFile;
 use keywire::key::KeyPair;
-use keywire::proto::group::{Class, EntryId, GROUP, GroupId, History, Kind, Mode};
+use keywire::proto::group::roster::Op;
+use keywire::proto::group::{Class, Entry, EntryId, GROUP, GroupId, History, Inc, Kind, LogId, Mode};
 use keywire::store::Store;
 use nix::sys::resource::{UsageWho, getrusage};
 use std::process::Stdio;
@@ -16,11 +19,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 const ENTRIES: u64 = 100_000;
+const HISTORY: u64 = 1_000_000;
 const MESSAGES: usize = 60;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 pub fn rows(table: &mut Table) {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    last(table, &runtime);
     cold(table, &runtime);
     for count in [4, 16, 64] {
         runtime.block_on(everywhere(table, count));
@@ -43,17 +48,46 @@ async fn serve(house: &House) -> tokio::task::JoinHandle<()> {
     tokio::spawn(async move { house.serve(Some(listener), std::future::pending()).await.unwrap() })
 }
 
+/// What is read of a long history for its end.
+fn last(table: &mut Table, runtime: &tokio::runtime::Runtime) {
+    let user = User::with_key();
+    let (store, me) = (Store::at(&user.home()), identity(&user));
+    let house = House::open(store.clone(), me.clone(), Options::default()).unwrap();
+    let group = runtime.block_on(house.create("long".to_owned(), Mode::Private, History::All)).unwrap();
+    drop(house);
+    fill(&store, &me, group, HISTORY, 4);
+    let times: Vec<Duration> = (0..20)
+        .map(|_| {
+            let start = Instant::now();
+            let shown = user.run("kw-group", ["history", "long"]).succeeds();
+            assert_eq!(shown.stdout.lines().count(), 100);
+            start.elapsed()
+        })
+        .collect();
+    // Of all processes so far, the largest: those before it were small.
+    let peak = getrusage(UsageWho::RUSAGE_CHILDREN).unwrap().max_rss();
+    table.row([
+        format!("kw-group: the last 100 of {HISTORY} messages"),
+        format!("{:.1} ms, {:.1} MiB", median(&times).as_secs_f64() * 1e3, peak as f64 / 1024.0),
+        String::new(),
+        String::new(),
+        "<= 30 ms, <= 16 MiB".to_owned(),
+    ]);
+}
+
+fn identity(user: &User) -> Arc<KeyPair> {
+    let file = IdentityFile::locate(Some(&user.home().join("identity.json"))).unwrap();
+    Arc::new(file.load(|| unreachable!("it has no passphrase")).unwrap())
+}
+
 /// A newcomer of its own process gets a log of many entries.
 fn cold(table: &mut Table, runtime: &tokio::runtime::Runtime) {
     let (old, new) = (User::with_key(), User::with_key());
-    let me = Arc::new(
-        IdentityFile::locate(Some(&old.home().join("identity.json"))).unwrap().load(|| unreachable!()).unwrap(),
-    );
-    let store = Store::at(&old.home());
+    let (store, me) = (Store::at(&old.home()), identity(&old));
     let open = || House::open(store.clone(), me.clone(), Options::default()).unwrap();
     let group =
         runtime.block_on(async { open().create("long".to_owned(), Mode::Private, History::All).await.unwrap() });
-    fill(&store, &me, group);
+    fill(&store, &me, group, ENTRIES, 1);
     let (link, serving) = runtime.block_on(async {
         let house = open();
         let serving = serve(&house).await;
@@ -81,16 +115,63 @@ fn cold(table: &mut Table, runtime: &tokio::runtime::Runtime) {
     ]);
 }
 
-/// Writes many entries into the owner's log.
-fn fill(store: &Store, me: &KeyPair, group: GroupId) {
+/// Writes many entries into the logs of so many authors: the owner, and others that it adds.
+fn fill(store: &Store, me: &KeyPair, group: GroupId, count: u64, authors: usize) {
     let kept = Groups::open(store, me).get(&group).unwrap().unwrap();
-    let mut replica = Replica::open(kept.genesis().unwrap(), DiskShelf::open(&kept).unwrap()).unwrap();
+    let shelf = Batched { disk: DiskShelf::open(&kept).unwrap(), waiting: Vec::new() };
+    let mut replica = Replica::open(kept.genesis().unwrap(), shelf).unwrap();
     let keys: Vec<_> = kept.keys().unwrap().into_values().collect();
-    let log = kept.own_log(Class::Content).unwrap();
+    let acts = kept.own_log(Class::Roster).unwrap();
+    let mut logs = vec![(me.clone(), kept.own_log(Class::Content).unwrap())];
+    for _ in 1..authors {
+        let other = KeyPair::generate().unwrap();
+        let member = other.public();
+        replica.act(me, acts, Op::Add { member, invite: None, given: None }, None, now()).unwrap();
+        logs.push((other, LogId { class: Class::Content, author: member, inc: Inc::random().unwrap() }));
+    }
     let text = [b'x'; 100];
-    for _ in 0..ENTRIES {
+    for (author, log) in (0..count).zip(logs.iter().cycle()).map(|(_, one)| one) {
         let words = Words { kind: Kind::Message, text: &text, reply_to: EntryId::default() };
-        replica.write(me, log, &words, &keys, now()).unwrap();
+        replica.write(author, *log, &words, &keys, now()).unwrap();
+    }
+    replica.shelf_mut().flush();
+}
+
+/// A shelf that syncs many entries at a time.
+struct Batched {
+    disk: DiskShelf,
+    waiting: Vec<Entry>,
+}
+
+impl Batched {
+    fn flush(&mut self) {
+        self.disk.append(&std::mem::take(&mut self.waiting)).unwrap();
+    }
+}
+
+impl Shelf for Batched {
+    fn logs(&self) -> Result<Vec<Stored>> {
+        self.disk.logs()
+    }
+
+    fn read(&self, log: &LogId, from: u64, most: usize) -> Result<Vec<Entry>> {
+        self.disk.read(log, from, most)
+    }
+
+    fn append(&mut self, entries: &[Entry]) -> Result<()> {
+        self.waiting.extend_from_slice(entries);
+        if self.waiting.len() >= 10_000 {
+            self.flush();
+        }
+        Ok(())
+    }
+
+    fn keep_fork(&mut self, fork: &[Entry; 2]) -> Result<()> {
+        self.disk.keep_fork(fork)
+    }
+
+    fn forks(&self) -> Result<Vec<[Entry; 2]>> {
+        self.disk.forks()
     }
 }
 
