@@ -18,20 +18,6 @@ pub const SIGNATURE_LEN: usize = 64;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Signature(pub [u8; SIGNATURE_LEN]);
 
-impl Signature {
-    /// In the place of a signature that stands nowhere: another one, later, covers the same.
-    #[must_use]
-    pub fn none() -> Self {
-        Signature([0; SIGNATURE_LEN])
-    }
-
-    /// Whether there is one.
-    #[must_use]
-    pub fn is_none(&self) -> bool {
-        *self == Signature::none()
-    }
-}
-
 impl std::fmt::Debug for Signature {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Signature(..)")

@@ -8,7 +8,7 @@ mod give;
 mod lacking;
 mod theirs;
 
-use super::replica::{Digest, Replica, Taken};
+use super::replica::{Compared, Digest, Replica, Taken};
 use super::shelf::Shelf;
 use crate::error::{Error, Result};
 use crate::key::PublicKey;
@@ -63,7 +63,7 @@ pub struct Session {
     /// What we had when we said HELLO: both compare what both have said, and so come to the same.
     began: Option<((Digest, Digest), Vec<Tip>)>,
     /// Forks that were told, or heard of from the other.
-    forks: HashSet<LogId>,
+    forks: HashSet<(LogId, u64)>,
     /// The other is no member any more: up to which clock it hears of acts, and of nothing else.
     farewell: Option<u64>,
     /// The version of the replica at which nothing was left to say.
@@ -179,9 +179,9 @@ impl Session {
             }
             Message::Fork(fork) => {
                 let is_new = replica.take_fork((*fork).clone())?;
-                let [one, _] = &*fork;
-                if replica.is_forked(&one.header.log) {
-                    self.forks.insert(one.header.log);
+                let header = &fork[0].header;
+                if replica.fork_at(&header.log) == header.seq {
+                    self.forks.insert((header.log, header.seq));
                 }
                 Ok(if is_new { Came::Fork(fork) } else { Came::Nothing })
             }
@@ -220,7 +220,6 @@ impl Session {
             return Ok(());
         }
         let ours = replica.end(&tip.log);
-        let both = tip.seq.min(ours);
         if tip.seq > ours {
             self.lacking.add(tip, now);
             if self.pruned {
@@ -232,7 +231,7 @@ impl Session {
         {
             // It has another entry there: ours proves it.
             if self.queue.len() < MOST_QUEUED {
-                self.prove(replica, &tip.log, both)?;
+                self.prove(replica, &tip.log, &Compared { equal_to: 0, differ_from: tip.seq.saturating_add(1) })?;
             }
         }
         self.knows(&tip.log, tip.seq);
@@ -260,13 +259,24 @@ impl Session {
         }
     }
 
-    /// Sends our entry in a place where the other has another one: whoever holds both has the proof.
-    fn prove<S: Shelf>(&mut self, replica: &Replica<S>, log: &LogId, seq: u64) -> Result<()> {
-        let ours = replica.read(log, seq, 1)?;
+    /// Sends entries of ours of a log of which the other has others: whoever holds two in one place has the proof.
+    fn prove<S: Shelf>(&mut self, replica: &Replica<S>, log: &LogId, compared: &Compared) -> Result<()> {
+        let ours = replica.samples(log, compared)?;
         if !ours.is_empty() {
             self.queue.push_back(Message::Entries(ours));
         }
         Ok(())
+    }
+
+    /// A proof that the other has not heard of, once it has what stands before the place that it is about.
+    fn untold_fork<S: Shelf>(&mut self, replica: &Replica<S>) -> Option<Box<[Entry; 2]>> {
+        let is_untold = |fork: &&[Entry; 2]| {
+            let header = &fork[0].header;
+            self.theirs(&header.log).saturating_add(1) >= header.seq && !self.forks.contains(&(header.log, header.seq))
+        };
+        let fork = replica.forks().find(is_untold)?;
+        self.forks.insert((fork[0].header.log, fork[0].header.seq));
+        Some(Box::new(fork.clone()))
     }
 
     fn hear_entries<S: Shelf>(&mut self, replica: &mut Replica<S>, entries: Vec<Entry>, now: u64) -> Result<Came> {
@@ -282,8 +292,8 @@ impl Session {
                 false => self.theirs.put_off(replica, tip),
             }
         }
-        for log in taken.differing.iter().take(MOST_QUEUED.saturating_sub(self.queue.len())) {
-            self.prove(replica, log, replica.end(log))?;
+        for (log, compared) in taken.differing.iter().take(MOST_QUEUED.saturating_sub(self.queue.len())) {
+            self.prove(replica, log, compared)?;
         }
         let is_vain = taken.stored.is_empty()
             && !taken.is_early
@@ -332,6 +342,7 @@ impl Session {
             // What it was only told of it has not been sent.
             self.sent.clone_from(self.theirs.ends());
             self.unheard.clear();
+            self.forks.clear();
             self.quiet_at = None;
         }
         self.hear_put_off(replica, now)?;
@@ -354,15 +365,13 @@ impl Session {
             self.quiet_at = acts.is_none().then(|| replica.version());
             return Ok(acts.map(Message::Entries));
         }
-        let untold = replica.forks().find(|fork| !self.forks.contains(&fork[0].header.log));
-        if let Some(fork) = untold {
-            self.forks.insert(fork[0].header.log);
-            return Ok(Some(Message::Fork(Box::new(fork.clone()))));
-        }
         if !self.told_only
             && let Some(entries) = self.entries(replica)?
         {
             return Ok(Some(Message::Entries(entries)));
+        }
+        if let Some(fork) = self.untold_fork(replica) {
+            return Ok(Some(Message::Fork(fork)));
         }
         let tips: Vec<Tip> =
             replica.tips().filter(|tip| self.told.get(&tip.log).is_none_or(|told| *told < tip.seq)).collect();

@@ -1,15 +1,17 @@
 //! One member's copy of a group: takes entries in, and says what another copy lacks. No clock, no files and no network of its own.
 
+mod forks;
 mod missing;
 mod take;
 mod write;
 
+pub use forks::Compared;
 pub(in crate::group) use missing::length;
 pub(in crate::group) use take::MOST_LOGS_OF_ONE;
 pub use take::Taken;
 pub use write::Words;
 
-use super::roster::{Forks, Known, Roster};
+use super::roster::{Known, Roster};
 use super::shelf::{Shelf, Stored};
 use crate::error::{Error, Result};
 use crate::kdf;
@@ -233,14 +235,14 @@ impl<S: Shelf> Replica<S> {
         Ok(entries)
     }
 
-    /// The same, ending with an entry whose signature is there, so that whoever gets them can prove them. If that stands behind
+    /// The same, ending with an entry whose signature is right, so that whoever gets them can prove them. If that stands behind
     /// what counts, what is between comes with it.
     ///
     /// # Errors
     /// They cannot be read.
     pub fn signed(&self, log: &LogId, from: u64, most: usize) -> Result<Vec<Entry>> {
         let mut entries = self.read(log, from, most)?;
-        let is_open = |entries: &[Entry]| entries.last().is_some_and(|last| last.signature.is_none());
+        let is_open = |entries: &[Entry]| entries.last().is_some_and(|last| !last.is_signed());
         let mut beyond = Vec::new();
         let mut at = entries.last().map_or(from, |last| last.header.seq + 1);
         while is_open(if beyond.is_empty() { &entries } else { &beyond }) {
@@ -322,17 +324,6 @@ impl<S: Shelf> Replica<S> {
         self.version += 1;
         self.is_stale = false;
         Ok(())
-    }
-
-    /// Where roster logs end in which there are two acts in one place.
-    fn roster_forks(&self) -> Forks {
-        let forks = self.forks.iter().filter(|(log, _)| log.class == Class::Roster);
-        forks.map(|(log, fork)| ((log.author, log.inc), fork[0].header.seq)).collect()
-    }
-
-    /// The first place of `log` in which there are two entries, as far as that is known.
-    fn fork_at(&self, log: &LogId) -> u64 {
-        self.forks.get(log).map_or(u64::MAX, |fork| fork[0].header.seq)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Taking in what another member sends.
 
+use super::forks::Compared;
 use super::{Log, MOST_AHEAD, Replica, known, short};
 use crate::error::{Error, Result};
 use crate::group::roster::Verdict;
@@ -7,7 +8,7 @@ use crate::group::shelf::{Shelf, Stored};
 use crate::key::PublicKey;
 use crate::proto::group::message::Tip;
 use crate::proto::group::{Class, Entry, EntryId, LogId};
-use crate::sign::Signature;
+use std::collections::BTreeMap;
 
 /// Most bytes of one author.
 const MOST_OF_ONE: u64 = 256 << 20;
@@ -17,9 +18,6 @@ pub(in crate::group) const MOST_LOGS_OF_ONE: usize = 64;
 
 /// Entries older than this may come without their bodies, which their keepers may have dropped: milliseconds.
 const MAY_LACK_BODY: u64 = 7 * 24 * 3600 * 1000;
-
-/// In rows of so many entries or fewer each signature is checked, and kept if it is right.
-const CHECKED_ROW: usize = 32;
 
 /// What became of entries.
 #[derive(Debug, Default)]
@@ -32,8 +30,8 @@ pub struct Taken {
     pub refused: Vec<(PublicKey, String)>,
     /// Logs found to be forked, with the proof.
     pub forks: Vec<[Entry; 2]>,
-    /// Logs of which the sender has another entry than we in this last place of ours.
-    pub differing: Vec<LogId>,
+    /// Logs of which the sender has other entries than we.
+    pub differing: BTreeMap<LogId, Compared>,
     /// Why not all could be taken that is right: the disk failed after something was stored.
     pub failure: Option<Error>,
 }
@@ -54,14 +52,6 @@ fn sign_off(run: &mut Vec<Entry>) -> bool {
     while run.last().is_some_and(|last| !last.is_signed()) {
         run.pop();
     }
-    let is_act = run.first().is_some_and(|first| first.header.log.class == Class::Roster);
-    let is_short = is_act || run.len() <= CHECKED_ROW;
-    let interior = run.len().saturating_sub(1);
-    for entry in run.iter_mut().take(interior) {
-        if !is_short || !entry.is_signed() {
-            entry.signature = Signature::none();
-        }
-    }
     !run.is_empty()
 }
 
@@ -75,8 +65,8 @@ impl<S: Shelf> Replica<S> {
     /// Takes what is right of `entries`, in which those of a log stand in a row. What is stored when it returns survives a loss
     /// of power.
     ///
-    /// The last signature of a row commits to all before it through their hashes. In a long row only that one is checked, and the
-    /// others are not kept: nobody may believe what nobody has checked.
+    /// The last signature of a row commits to all before it through their hashes; only that one is checked. The others are kept
+    /// as they came: who uses one as a proof checks it.
     ///
     /// # Errors
     /// They cannot be stored, and none is. If it fails when some are stored already, [`Taken::failure`] says so.
@@ -98,6 +88,7 @@ impl<S: Shelf> Replica<S> {
             done = done.and(self.fold());
         }
         taken.failure = done.err();
+        taken.differing.retain(|_, compared| compared.is_different());
         if !taken.stored.is_empty() {
             self.version += 1;
             self.progress = now;
@@ -143,31 +134,6 @@ impl<S: Shelf> Replica<S> {
         Ok(())
     }
 
-    /// Takes a proof that an author has written two entries in one place; `true` if it is new.
-    ///
-    /// # Errors
-    /// It cannot be stored.
-    pub fn take_fork(&mut self, fork: [Entry; 2]) -> Result<bool> {
-        let [one, other] = &fork;
-        let log = one.header.log;
-        let is_one = one.id != other.id
-            && one.header.group == self.group
-            && (other.header.group, other.header.log, other.header.seq) == (self.group, log, one.header.seq)
-            && self.roster.was_ever(&log.author)
-            && self.forks.get(&log).is_none_or(|known| known[0].header.seq > one.header.seq)
-            && one.is_signed()
-            && other.is_signed();
-        if !is_one {
-            return Ok(false);
-        }
-        let mut fork = fork.map(|entry| Entry { body: None, ..entry });
-        fork.sort_by_key(|entry| entry.id);
-        self.shelf.keep_fork(&fork)?;
-        self.forks.insert(log, fork);
-        self.fold()?;
-        Ok(true)
-    }
-
     /// What of a row is right, new, and fits where its log ends.
     fn right(&mut self, mut run: Vec<Entry>, now: u64, taken: &mut Taken) -> Result<Vec<Entry>> {
         let Some(log) = run.first().map(|entry| entry.header.log) else { return Ok(run) };
@@ -179,22 +145,17 @@ impl<S: Shelf> Replica<S> {
         let before = self.logs.get(&log).map(|log| log.stored);
         let known_to = before.map_or(0, |stored| stored.seq);
         let new_from = run.iter().position(|entry| entry.header.seq > known_to).unwrap_or(run.len());
-        if fork_at == u64::MAX
-            && let Some(fork) = self.fork_in(&log, run.get(..new_from).unwrap_or_default())?
-        {
-            if self.take_fork(fork.clone())? {
-                taken.forks.push(fork);
-            }
+        let held: Vec<Entry> = run.drain(..new_from).take_while(|entry| entry.header.seq < fork_at).collect();
+        if self.compare(&log, &held, taken)? {
             return Ok(Vec::new());
         }
-        run.drain(..new_from);
-        let Some(first) = run.first() else { return Ok(run) };
+        let Some(first) = run.first().filter(|first| first.header.seq < fork_at) else { return Ok(Vec::new()) };
         if first.header.seq != known_to + 1 {
             taken.is_early = true;
             return Ok(Vec::new());
         }
         if first.header.prev != before.map(|stored| stored.id).unwrap_or_default() {
-            taken.differing.push(log);
+            taken.differing.entry(log).or_default().differs(known_to);
             return Ok(Vec::new());
         }
         let logs_of_one =
@@ -243,22 +204,6 @@ impl<S: Shelf> Replica<S> {
         }
         run.truncate(right);
         Ok(run)
-    }
-
-    /// Two different entries in one place: what we have, and what came.
-    fn fork_in(&self, log: &LogId, known: &[Entry]) -> Result<Option<[Entry; 2]>> {
-        // If the last one is what we have, so are those before it.
-        let Some(last) = known.last() else { return Ok(None) };
-        let ours = |seq| Ok::<_, crate::error::Error>(self.shelf.read(log, seq, 1)?.into_iter().next());
-        if ours(last.header.seq)?.is_none_or(|ours| ours.id == last.id) {
-            return Ok(None);
-        }
-        for entry in known {
-            if let Some(ours) = ours(entry.header.seq)?.filter(|ours| ours.id != entry.id) {
-                return Ok(Some([ours, entry.clone()]));
-            }
-        }
-        Ok(None)
     }
 
     fn judge(&self, entry: &Entry, first: &EntryId, now: u64) -> std::result::Result<(), No> {

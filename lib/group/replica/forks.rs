@@ -1,0 +1,176 @@
+//! Authors that write two entries in one place: the proof of it, and the search for the lowest such place.
+//!
+//! Two copies that differ somewhere differ from some place on. Whoever sees that the other has another entry sends its own in
+//! places below, the further down the fewer; the other compares them, and answers in the same way between the last that is
+//! equal and the first that is not.
+
+use super::Replica;
+use super::take::{MOST_LOGS_OF_ONE, Taken};
+use crate::error::Result;
+use crate::group::roster::Forks;
+use crate::group::shelf::Shelf;
+use crate::proto::group::{Class, Entry, LogId};
+
+/// So many entries of a row that are others than ours are tried for a proof: of a long row not all may be signed.
+const MOST_TRIED: usize = 32;
+
+/// What is known of where two copies of a log differ.
+#[derive(Clone, Copy, Debug)]
+pub struct Compared {
+    /// Up to there they are equal.
+    pub equal_to: u64,
+    /// From there on they differ.
+    pub differ_from: u64,
+}
+
+impl Default for Compared {
+    fn default() -> Self {
+        Compared { equal_to: 0, differ_from: u64::MAX }
+    }
+}
+
+impl Compared {
+    pub(super) fn differs(&mut self, seq: u64) {
+        self.differ_from = self.differ_from.min(seq);
+    }
+
+    fn equals(&mut self, seq: u64) {
+        self.equal_to = self.equal_to.max(seq);
+    }
+
+    pub(super) fn is_different(&self) -> bool {
+        self.differ_from < u64::MAX
+    }
+}
+
+impl<S: Shelf> Replica<S> {
+    /// Takes a proof that an author has written two entries in one place; `true` if it is new. It is kept only of a log that is
+    /// here, or whose beginning could be, and in a place that is; and a lower one than is known only if it is about our entry.
+    ///
+    /// # Errors
+    /// It cannot be stored.
+    pub fn take_fork(&mut self, fork: [Entry; 2]) -> Result<bool> {
+        let [one, other] = &fork;
+        let log = one.header.log;
+        let is_one = one.id != other.id
+            && one.header.group == self.group
+            && (other.header.group, other.header.log, other.header.seq) == (self.group, log, one.header.seq)
+            && self.concerns(&fork)?
+            && one.is_signed()
+            && other.is_signed();
+        if !is_one {
+            return Ok(false);
+        }
+        let mut fork = fork.map(|entry| Entry { body: None, ..entry });
+        fork.sort_by_key(|entry| entry.id);
+        self.shelf.keep_fork(&fork)?;
+        self.forks.insert(log, fork);
+        self.is_stale = true;
+        self.fold()?;
+        Ok(true)
+    }
+
+    /// Whether a fork says anything new of a log of ours.
+    fn concerns(&self, fork: &[Entry; 2]) -> Result<bool> {
+        let [one, other] = fork;
+        let (log, seq) = (one.header.log, one.header.seq);
+        let known = self.forks.get(&log).map(|fork| fork[0].header.seq);
+        match (self.logs.get(&log), known) {
+            (Some(ours), None) => Ok(seq <= ours.stored.seq.saturating_add(1)),
+            (Some(_), Some(known)) if seq < known => {
+                let ours = self.entry_at(&log, seq)?;
+                Ok(ours.is_none_or(|ours| ours.id == one.id || ours.id == other.id))
+            }
+            // Nothing of it can come here any more, and acts that have seen it wait for this.
+            (None, None) => {
+                let is_of_author = |other: &&LogId| (other.class, other.author) == (log.class, log.author);
+                let forked = self.forks.keys().filter(|forked| !self.logs.contains_key(forked)).filter(is_of_author);
+                let count = self.logs.keys().filter(is_of_author).count() + forked.count();
+                Ok(seq == 1 && self.roster.was_ever(&log.author) && count < MOST_LOGS_OF_ONE)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// Compares entries in a row, in places that we hold, with ours: whether they differ. The first of which both are signed is
+    /// kept as a proof.
+    pub(super) fn compare(&mut self, log: &LogId, row: &[Entry], taken: &mut Taken) -> Result<bool> {
+        let (Some(first), Some(last)) = (row.first(), row.last()) else { return Ok(false) };
+        // If the last one is what we have, so are those before it.
+        let Some(ours) = self.entry_at(log, last.header.seq)? else { return Ok(false) };
+        if ours.id == last.id {
+            taken.differing.entry(*log).or_default().equals(last.header.seq);
+            return Ok(false);
+        }
+        let mut before = match first.header.seq.checked_sub(1) {
+            None | Some(0) => Some(first.header.prev),
+            Some(seq) => self.entry_at(log, seq)?.map(|entry| entry.id),
+        };
+        let (mut differs, mut tried) = (false, 0);
+        for entry in row {
+            let Some(ours) = self.entry_at(log, entry.header.seq)? else { break };
+            if ours.id == entry.id {
+                before = Some(ours.id);
+                continue;
+            }
+            let compared = taken.differing.entry(*log).or_default();
+            if !differs {
+                compared.differs(entry.header.seq);
+                if before == Some(entry.header.prev) {
+                    compared.equals(entry.header.seq - 1);
+                }
+                differs = true;
+            }
+            let fork = [ours, entry.clone()];
+            if self.take_fork(fork.clone())? {
+                taken.forks.push(fork);
+                break;
+            }
+            tried += 1;
+            if tried == MOST_TRIED {
+                break;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Our entries of `log`, without bodies, in places from which it can be told where another copy begins to differ.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    pub fn samples(&self, log: &LogId, between: &Compared) -> Result<Vec<Entry>> {
+        let Compared { equal_to, differ_from } = *between;
+        let mut samples = Vec::new();
+        let mut back = 1;
+        let mut at = differ_from.saturating_sub(1);
+        while at > equal_to {
+            samples.extend(self.entry_at(log, at)?.map(|entry| Entry { body: None, ..entry }));
+            if at == equal_to + 1 {
+                break;
+            }
+            back *= 2;
+            at = differ_from.saturating_sub(back).max(equal_to + 1);
+        }
+        samples.reverse();
+        Ok(samples)
+    }
+
+    /// The entry in a place, whether it counts or not.
+    fn entry_at(&self, log: &LogId, seq: u64) -> Result<Option<Entry>> {
+        match self.logs.get(log) {
+            Some(known) if seq <= known.stored.seq => Ok(self.shelf.read(log, seq, 1)?.into_iter().next()),
+            _ => Ok(None),
+        }
+    }
+
+    /// Where roster logs end in which there are two acts in one place.
+    pub(super) fn roster_forks(&self) -> Forks {
+        let forks = self.forks.iter().filter(|(log, _)| log.class == Class::Roster);
+        forks.map(|(log, fork)| ((log.author, log.inc), fork[0].header.seq)).collect()
+    }
+
+    /// The first place of `log` in which there are two entries, as far as that is known.
+    pub fn fork_at(&self, log: &LogId) -> u64 {
+        self.forks.get(log).map_or(u64::MAX, |fork| fork[0].header.seq)
+    }
+}
