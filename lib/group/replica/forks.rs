@@ -7,9 +7,11 @@
 use super::Replica;
 use super::take::{MOST_LOGS_OF_ONE, Taken};
 use crate::error::Result;
-use crate::group::roster::Forks;
+use crate::group::roster::{Ends, Known, Roster};
 use crate::group::shelf::Shelf;
-use crate::proto::group::{Class, Entry, LogId};
+use crate::key::PublicKey;
+use crate::proto::group::{Class, Entry, EntryId, Inc, LogId};
+use std::collections::HashMap;
 
 /// So many entries of a row that are others than ours are tried for a proof: of a long row not all may be signed.
 const MOST_TRIED: usize = 32;
@@ -163,10 +165,37 @@ impl<S: Shelf> Replica<S> {
         }
     }
 
-    /// Where roster logs end in which there are two acts in one place.
-    pub(super) fn roster_forks(&self) -> Forks {
+    /// Who is who by `acts`.
+    pub(super) fn roster_of(&self, acts: &[Known]) -> Roster {
         let forks = self.forks.iter().filter(|(log, _)| log.class == Class::Roster);
-        forks.map(|(log, fork)| ((log.author, log.inc), fork[0].header.seq)).collect()
+        let forks: Ends = forks.map(|(log, fork)| ((log.author, log.inc), fork[0].header.seq)).collect();
+        let is_forked = !forks.is_empty();
+        let roster = Roster::fold_before(&self.genesis, acts, &forks, is_forked);
+        let mut ends = forks.clone();
+        // As far as acts are here, or somebody has seen them.
+        let mut named: HashMap<(PublicKey, Inc), u64> = HashMap::new();
+        for place in acts.iter().flat_map(|known| known.act.seen.iter().chain([&known.place])) {
+            let seq = named.entry((place.author, place.inc)).or_default();
+            *seq = place.seq.max(*seq);
+        }
+        for ((author, inc), seq) in named {
+            let log = LogId { class: Class::Roster, author, inc };
+            let cut = roster.cut(&log, &EntryId::default());
+            if let Some(end) = cut.map(|cut| cut.saturating_add(1)).filter(|end| *end <= seq) {
+                ends.entry((author, inc)).and_modify(|other| *other = end.min(*other)).or_insert(end);
+            }
+        }
+        // Who has no act behind a cut gets none: they must not be in the past of what others do either.
+        match ends == forks {
+            true => roster,
+            false => Roster::fold_before(&self.genesis, acts, &ends, is_forked),
+        }
+    }
+
+    /// The first place of a roster log from which on acts count for nobody.
+    pub(super) fn ends_before(&self, log: &LogId) -> u64 {
+        let cut = self.roster.cut(log, &EntryId::default()).map_or(u64::MAX, |cut| cut.saturating_add(1));
+        self.fork_at(log).min(cut)
     }
 
     /// The first place of `log` in which there are two entries, as far as that is known.

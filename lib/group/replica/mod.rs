@@ -298,7 +298,7 @@ impl<S: Shelf> Replica<S> {
 
     /// Folds the roster anew, and sees how far each log counts by it.
     fn fold(&mut self) -> Result<()> {
-        self.roster = Roster::fold_before(&self.genesis, &self.acts, &self.roster_forks());
+        self.roster = self.roster_of(&self.acts);
         let mut ends = Vec::new();
         for (id, log) in &self.logs {
             let cut = self.roster.cut(id, &log.stored.first).unwrap_or(u64::MAX);

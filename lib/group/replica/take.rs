@@ -235,10 +235,10 @@ impl<S: Shelf> Replica<S> {
             if log == header.log {
                 return Err(No::Refused("an act that has seen its own log".to_owned()));
             }
-            let fork_at = self.fork_at(&log);
-            if seen.seq >= fork_at {
-                // What stands there counts for nobody, and may be another thing here: it has seen what is before it.
-                let before = fork_at.saturating_sub(1);
+            let end = self.ends_before(&log);
+            if seen.seq >= end {
+                // What stands there counts for nobody, and may be another thing here, or not here: it has seen what is before it.
+                let before = end.saturating_sub(1);
                 match before == 0 || self.places.contains_key(&(seen.author, seen.inc, before)) {
                     true => continue,
                     false => return Err(No::Early),

@@ -3,7 +3,6 @@
 use super::{MOST_AHEAD, Replica, known, short};
 use crate::error::{Error, Result};
 use crate::group::keys::{EpochKey, joint_id, seal_body};
-use crate::group::roster::Roster;
 use crate::group::shelf::Shelf;
 use crate::key::KeyPair;
 use crate::proto::group::entry::MAX_DEPS;
@@ -59,7 +58,7 @@ impl<S: Shelf> Replica<S> {
         let act = known(&entry)?;
         let mut acts = self.acts.clone();
         acts.push(act.clone());
-        let trial = Roster::fold_before(&self.genesis, &acts, &self.roster_forks());
+        let trial = self.roster_of(&acts);
         if let Some((_, why)) = trial.void().iter().find(|(id, _)| *id == entry.id) {
             return Err(Error::refused(why.clone()));
         }

@@ -3,9 +3,9 @@
 //! What comes of it depends on the set of acts alone, not on the order in which they came; so all who have the same acts agree.
 
 mod causality;
+mod ends;
 mod fold;
 mod force;
-mod forks;
 mod keys;
 mod members;
 mod rules;
@@ -18,9 +18,9 @@ use crate::key::PublicKey;
 use crate::proto::group::roster::{Act, Op, Place, Role};
 use crate::proto::group::{EntryId, Genesis, Inc, KeyId, Mode};
 use causality::History;
+pub use ends::Ends;
+use ends::Left;
 use fold::Fold;
-pub use forks::Forks;
-use forks::Left;
 use rules::Past;
 use std::collections::{BTreeMap, HashMap};
 use verdict::Person;
@@ -100,13 +100,14 @@ impl Roster {
     /// Folds `acts`, which are all that are stored, in any order.
     #[must_use]
     pub fn fold(genesis: &Genesis, acts: &[Known]) -> Self {
-        Self::fold_before(genesis, acts, &Forks::new())
+        Self::fold_before(genesis, acts, &Ends::new(), false)
     }
 
-    /// The same, where authors wrote two acts in one place: their logs end before those.
+    /// The same, where logs end before acts that count for nobody: for their authors wrote two in one place (`is_forked`), or
+    /// behind cuts.
     #[must_use]
-    pub fn fold_before(genesis: &Genesis, acts: &[Known], forks: &Forks) -> Self {
-        let Left { acts, unsure } = Left::of(acts, forks);
+    pub fn fold_before(genesis: &Genesis, acts: &[Known], ends: &Ends, is_forked: bool) -> Self {
+        let Left { acts, unsure } = Left::of(acts, ends);
         let fold = Fold::of(genesis, &acts, unsure);
         let members = fold.members_by_key();
         let keys = fold.keys(&members);
@@ -123,7 +124,7 @@ impl Roster {
             void: fold.void_acts(),
             people,
             retired: keys.retired,
-            is_forked: !forks.is_empty(),
+            is_forked,
             history: fold.history,
         }
     }

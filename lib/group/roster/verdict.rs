@@ -194,9 +194,9 @@ impl Roster {
     fn verdict_on_content(&self, header: &Header, first: &EntryId) -> Verdict {
         let author = &header.log.author;
         let known = self.history.number(&header.roster);
-        // What is named may stand behind a fork: then it never comes, and who named it did nothing wrong.
+        // What is named may stand behind a fork or a cut: then it never comes, and who named it did nothing wrong.
         let is_unsure = known.is_none() && !header.roster.is_zero();
-        if is_unsure && !self.is_forked {
+        if is_unsure && !self.may_be_gone() {
             return Verdict::Later;
         }
         if let Some(why) = self.wrong_key(header) {
@@ -220,6 +220,12 @@ impl Roster {
             Some(cutting) => Verdict::Hidden(format!("{} is muted by {}", author.short(), cutting.by.short())),
             None => Verdict::Counts,
         }
+    }
+
+    /// Whether there may be acts that some have seen, and that will never come.
+    fn may_be_gone(&self) -> bool {
+        let was_admin = |person: &Person| !person.promoted.is_empty() && !person.demoted.is_empty();
+        self.is_forked || self.people.values().any(was_admin)
     }
 
     /// What is wrong with what an entry's body is sealed under.

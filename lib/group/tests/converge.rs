@@ -113,6 +113,88 @@ fn check(net: &Net, said: &[(usize, EntryId)], seed: u64) {
     }
 }
 
+/// One run in which states are copied and used twice: logs of content and of acts have branches of several entries.
+fn run_with_copies(seed: u64, mode: Mode) {
+    let mut dice = Dice::new(seed);
+    let honest = 3 + dice.roll(2);
+    let count = honest + 2;
+    let mut net = Net::group(count as u8, mode);
+    // Those that are copied are the last two, and one of them may be an admin.
+    for admin in [1, honest] {
+        if dice.roll(3) > 0 {
+            let (now, member) = (net.now, net.nodes[admin].key());
+            net.nodes[0].act(Op::Promote { member }, None, now).unwrap();
+        }
+    }
+    (1..count).for_each(|other| net.connect(0, other));
+    net.settle();
+    net.wires.clear();
+    for twin in [honest, honest + 1] {
+        let copy = net.nodes[twin].copied();
+        net.nodes.push(copy);
+    }
+    let is_copied = |node: usize| node >= honest;
+    for step in 0..200 {
+        net.now += dice.roll(100) as u64;
+        let (now, node) = (net.now, dice.roll(net.nodes.len()));
+        match dice.roll(30) {
+            0..=5 => drop(net.nodes[node].say(&format!("{node} {step}"), now)),
+            6 if !net.wires.is_empty() => net.cut(dice.roll(net.wires.len())),
+            7..=9 => {
+                let other = dice.roll(net.nodes.len());
+                // Who is told of its own fork writes no more.
+                if net.nodes[node].key() != net.nodes[other].key() {
+                    net.connect(node, other);
+                }
+            }
+            10 => act(&mut net, &mut dice, node),
+            11 if is_copied(node) => {
+                let _ = net.nodes[node].act(Op::Rename { name: format!("{node} {step}") }, None, now);
+            }
+            12 => {
+                net.cut_all_of(node);
+                net.nodes[node].restart();
+            }
+            _ if !net.wires.is_empty() => {
+                let (wire, end) = (dice.roll(net.wires.len()), dice.roll(2));
+                if dice.roll(2) == 0 {
+                    net.speak(wire, end);
+                } else {
+                    net.hear(wire, end);
+                }
+            }
+            _ => {}
+        }
+    }
+    for _ in 0..2 {
+        for one in 0..net.nodes.len() {
+            (one + 1..net.nodes.len()).for_each(|other| net.connect(one, other));
+        }
+        net.settle();
+        net.wires.clear();
+    }
+    let whole = &net.nodes[0];
+    let forks = |node: &super::net::Node| -> Vec<_> {
+        node.replica.forks().map(|fork| (fork[0].header.log, fork[0].header.seq)).collect()
+    };
+    for (at, node) in net.nodes.iter().enumerate() {
+        if whole.replica.roster().role(&node.key()).is_none() {
+            continue;
+        }
+        assert_eq!(forks(node), forks(whole), "seed {seed}: {at}: {:?}", node.refused);
+        assert_eq!(node.replica.roster(), whole.replica.roster(), "seed {seed}: {at}: {:?}", node.refused);
+        assert_eq!(node.digests(), whole.digests(), "seed {seed}: {at}: {:?}", node.refused);
+    }
+}
+
+#[test]
+fn a_thousand_schedules_with_states_that_are_copied_and_used_twice_end_with_the_same_everywhere() {
+    for seed in 0..500 {
+        run_with_copies(seed, Mode::Public);
+        run_with_copies(seed, Mode::Private);
+    }
+}
+
 #[test]
 fn a_thousand_schedules_of_partitions_loss_and_restarts_end_with_the_same_everywhere() {
     for seed in 0..1000 {

@@ -1,4 +1,4 @@
-//! Authors that write two entries in one place: their logs end there, and nothing else is lost by it.
+//! Logs that end before their last entry, for authors wrote two in one place, or at a cut: nothing else is lost by it.
 
 use super::hostile::header;
 use super::net::{BEGIN, Net, Node, key_pair};
@@ -279,4 +279,32 @@ fn what_was_got_up_to_a_cut_in_the_midst_of_a_long_row_can_be_passed_on() {
     net.settle();
     assert_eq!(net.nodes[1].shown().len(), 50);
     are_equal(&net, &[4, 1, 0]);
+}
+
+#[test]
+fn what_an_admin_did_that_had_seen_an_act_behind_the_owners_cut_comes_to_all() {
+    let mut net = with_admin(Mode::Private);
+    let (now, other_admin, gone) = (net.now, net.nodes[1].key(), net.nodes[3].key());
+    net.nodes[0].act(Op::Promote { member: other_admin }, None, now + 1).unwrap();
+    (1..5).for_each(|other| net.connect(0, other));
+    net.settle();
+    net.wires.clear();
+    // The owner does not know what the one does whom it removes, and the other admin goes on from there.
+    net.nodes[3].act(Op::Rename { name: "behind the cut".to_owned() }, None, now + 2).unwrap();
+    net.connect(1, 3);
+    net.settle();
+    net.wires.clear();
+    let key = net.nodes[1].new_key(None);
+    net.nodes[1].act(Op::Rotate {}, key, now + 3).unwrap();
+    net.nodes[1].say("a word that names what is behind the cut", now + 4).unwrap();
+    net.nodes[0].remove(gone, now + 5).unwrap();
+    all_meet(&mut net, &[0, 1, 2, 4]);
+    let now = net.now + 10;
+    net.nodes[0].tend(now);
+    net.nodes[1].act(Op::Rename { name: "at last".to_owned() }, None, now + 1).unwrap();
+    net.nodes[1].say("and another", now + 2).unwrap();
+    all_meet(&mut net, &[0, 1, 2, 4]);
+    are_equal(&net, &[0, 1, 2, 4]);
+    assert_eq!(net.nodes[0].replica.roster().name(), "at last");
+    assert_eq!(net.nodes[2].shown().into_iter().filter_map(|(_, text)| text).count(), 2);
 }

@@ -30,12 +30,17 @@ impl Dice {
 
 /// A key pair that is always the same.
 pub(super) fn key_pair(number: u8) -> KeyPair {
-    KeyPair::from_secret(SecretKey::from_bytes(&[number.wrapping_add(1); 32]))
+    KeyPair::from_secret(SecretKey::from_bytes(&secret(number)))
+}
+
+fn secret(number: u8) -> [u8; 32] {
+    [number.wrapping_add(1); 32]
 }
 
 /// A member, or one that will be.
 pub(super) struct Node {
     pub(super) me: KeyPair,
+    secret: [u8; 32],
     pub(super) replica: Replica<MemoryShelf>,
     pub(super) keys: BTreeMap<KeyId, EpochKey>,
     inc: u8,
@@ -45,7 +50,14 @@ pub(super) struct Node {
 impl Node {
     pub(super) fn new(number: u8, genesis: &Genesis) -> Self {
         let replica = Replica::open(genesis.clone(), MemoryShelf::default()).unwrap();
-        Node { me: key_pair(number), replica, keys: BTreeMap::new(), inc: 0, refused: Vec::new() }
+        Node {
+            me: key_pair(number),
+            secret: secret(number),
+            replica,
+            keys: BTreeMap::new(),
+            inc: 0,
+            refused: Vec::new(),
+        }
     }
 
     pub(super) fn key(&self) -> PublicKey {
@@ -59,6 +71,14 @@ impl Node {
     /// From now on it writes new logs, as one does whose state was restored.
     pub(super) fn restored(&mut self) {
         self.inc += 1;
+    }
+
+    /// A copy of it that somebody else runs, with what is on its shelf; both write on in the same logs.
+    pub(super) fn copied(&self) -> Node {
+        let (genesis, shelf) = (self.replica.genesis().clone(), self.replica.shelf().clone());
+        let replica = Replica::open(genesis, shelf).unwrap();
+        let me = KeyPair::from_secret(SecretKey::from_bytes(&self.secret));
+        Node { me, secret: self.secret, replica, keys: self.keys.clone(), inc: self.inc, refused: Vec::new() }
     }
 
     /// It ends and begins anew with what is on its shelf.

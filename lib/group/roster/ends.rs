@@ -1,6 +1,7 @@
-//! What is left of acts where an author wrote two in one place of a log: that log ends before them, for everybody.
+//! What is left of acts where a log ends before its last: at a fork, where its author wrote two in one place, or at a cut. Not
+//! everybody has what stands behind, so it counts for nobody.
 //!
-//! What others did stays. Who has seen an act behind the fork counts as having seen the log up to there.
+//! What others did stays. Who has seen an act behind the end counts as having seen the log up to there.
 
 use super::Known;
 use crate::key::PublicKey;
@@ -9,10 +10,10 @@ use crate::proto::group::{EntryId, Inc};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-/// The first place in each roster log in which there are two acts.
-pub type Forks = BTreeMap<(PublicKey, Inc), u64>;
+/// The first place in each roster log that counts for nobody.
+pub type Ends = BTreeMap<(PublicKey, Inc), u64>;
 
-/// Acts without what stands behind forks.
+/// Acts without what stands behind the ends of their logs.
 pub(super) struct Left<'a> {
     pub(super) acts: Cow<'a, [Known]>,
     /// Those whose authors had seen what does not count: they may have built on it.
@@ -20,16 +21,16 @@ pub(super) struct Left<'a> {
 }
 
 impl<'a> Left<'a> {
-    pub(super) fn of(acts: &'a [Known], forks: &Forks) -> Self {
-        if forks.is_empty() {
+    pub(super) fn of(acts: &'a [Known], ends: &Ends) -> Self {
+        if ends.is_empty() {
             return Left { acts: Cow::Borrowed(acts), unsure: HashSet::new() };
         }
-        let is_left = |place: &Place| forks.get(&(place.author, place.inc)).is_none_or(|fork| place.seq < *fork);
-        // The last act before each fork.
+        let is_left = |place: &Place| ends.get(&(place.author, place.inc)).is_none_or(|end| place.seq < *end);
+        // The last act before each end.
         let mut last: HashMap<(PublicKey, Inc), Place> = HashMap::new();
         for place in acts.iter().map(|act| act.place).filter(is_left) {
             let log = (place.author, place.inc);
-            if forks.get(&log).is_some_and(|fork| place.seq + 1 == *fork) {
+            if ends.get(&log).is_some_and(|end| place.seq + 1 == *end) {
                 last.insert(log, place);
             }
         }
@@ -40,10 +41,10 @@ impl<'a> Left<'a> {
             let mut shorten = |places: &mut Vec<Place>| {
                 let all = std::mem::take(places);
                 is_sure &= all.iter().all(is_left);
-                let at_fork = |place: Place| {
+                let shortened = |place: Place| {
                     if is_left(&place) { Some(place) } else { last.get(&(place.author, place.inc)).copied() }
                 };
-                *places = all.into_iter().filter_map(at_fork).collect();
+                *places = all.into_iter().filter_map(shortened).collect();
             };
             shorten(&mut known.act.seen);
             if let Some(cut) = cut(&mut known.act.op) {
