@@ -29,6 +29,12 @@ pub trait Shelf: Send {
     /// They cannot be read.
     fn logs(&self) -> Result<Vec<Stored>>;
 
+    /// How many bytes `log` takes now.
+    fn bytes(&self, log: &LogId) -> u64 {
+        let logs = self.logs().unwrap_or_default();
+        logs.iter().find(|stored| stored.log == *log).map_or(0, |stored| stored.bytes)
+    }
+
     /// Entries of `log` from place `from` on, in a row: as many as `most` bytes hold, but at least one if there is one.
     ///
     /// # Errors
@@ -92,6 +98,10 @@ impl Shelf for MemoryShelf {
             Some(Stored { log: *log, first, seq, id, clock, bytes: stored.bytes })
         };
         Ok(self.logs.iter().filter_map(stored).collect())
+    }
+
+    fn bytes(&self, log: &LogId) -> u64 {
+        self.logs.get(log).map_or(0, |log| log.bytes)
     }
 
     fn read(&self, log: &LogId, from: u64, most: usize) -> Result<Vec<Entry>> {

@@ -265,6 +265,10 @@ impl Shelf for DiskShelf {
         Ok(self.known.values().copied().collect())
     }
 
+    fn bytes(&self, log: &LogId) -> u64 {
+        self.known.get(log).map_or(0, |known| known.bytes)
+    }
+
     fn read(&self, log: &LogId, from: u64, most: usize) -> Result<Vec<Entry>> {
         let from = from.max(1);
         if self.known.get(log).is_none_or(|known| from > known.seq) {

@@ -5,7 +5,8 @@
 //! equal and the first that is not.
 
 use super::Replica;
-use super::take::{MOST_LOGS_OF_ONE, Taken};
+use super::quota::MOST_LOGS_OF_ONE;
+use super::take::Taken;
 use crate::error::Result;
 use crate::group::roster::{Ends, Known, Roster};
 use crate::group::shelf::Shelf;
@@ -87,7 +88,7 @@ impl<S: Shelf> Replica<S> {
             (None, None) => {
                 let is_of_author = |other: &&LogId| (other.class, other.author) == (log.class, log.author);
                 let forked = self.forks.keys().filter(|forked| !self.logs.contains_key(forked)).filter(is_of_author);
-                let count = self.logs.keys().filter(is_of_author).count() + forked.count();
+                let count = self.logs_of(log.class, log.author) + forked.count();
                 Ok(seq == 1 && self.roster.was_ever(&log.author) && count < MOST_LOGS_OF_ONE)
             }
             _ => Ok(false),

@@ -2,16 +2,17 @@
 
 mod forks;
 mod missing;
+mod quota;
 mod take;
 mod write;
 
 pub use forks::Compared;
 pub(in crate::group) use missing::length;
-pub(in crate::group) use take::MOST_LOGS_OF_ONE;
+pub(in crate::group) use quota::MOST_LOGS_OF_ONE;
 pub use take::Taken;
 pub use write::Words;
 
-use super::roster::{Known, Roster};
+use super::roster::{Known, MOST_ACTS, Roster};
 use super::shelf::{Shelf, Stored};
 use crate::error::{Error, Result};
 use crate::kdf;
@@ -19,7 +20,7 @@ use crate::key::PublicKey;
 use crate::proto::group::message::Tip;
 use crate::proto::group::roster::{Act, Op, Place};
 use crate::proto::group::{Class, Entry, EntryId, Genesis, GroupId, Inc, LogId};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// How far ahead of us a clock may be without being flagged, in milliseconds.
 pub const MOST_AHEAD: u64 = 10 * 60 * 1000;
@@ -35,6 +36,8 @@ pub struct Replica<S> {
     shelf: S,
     logs: BTreeMap<LogId, Log>,
     acts: Vec<Known>,
+    /// Roster logs that an act of the owner has seen: they are taken, however many there are.
+    owners: BTreeSet<LogId>,
     /// Where the acts stand, with their clocks.
     places: HashMap<(PublicKey, Inc, u64), (EntryId, u64)>,
     roster: Roster,
@@ -74,6 +77,7 @@ impl<S: Shelf> Replica<S> {
             shelf,
             logs: BTreeMap::new(),
             acts: Vec::new(),
+            owners: BTreeSet::new(),
             places: HashMap::new(),
             roster,
             is_stale: false,
@@ -176,7 +180,8 @@ impl<S: Shelf> Replica<S> {
     /// Whether nothing that is written into `log` from now on would count.
     pub fn is_closed(&self, log: &LogId) -> bool {
         let first = self.first_of(log);
-        self.is_forked(log) || first.is_some_and(|first| self.roster.cut(log, &first).is_some())
+        let is_full = log.class == Class::Roster && self.logs.get(log).is_some_and(|log| log.stored.seq >= MOST_ACTS);
+        is_full || self.is_forked(log) || first.is_some_and(|first| self.roster.cut(log, &first).is_some())
     }
 
     /// Where an entry of `author` stands, if it is there: it is looked for from the end.

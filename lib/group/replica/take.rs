@@ -1,6 +1,7 @@
 //! Taking in what another member sends.
 
 use super::forks::Compared;
+use super::quota::MOST_LOGS_OF_ONE;
 use super::{Log, MOST_AHEAD, Replica, known, short};
 use crate::error::{Error, Result};
 use crate::group::roster::Verdict;
@@ -9,12 +10,6 @@ use crate::key::PublicKey;
 use crate::proto::group::message::Tip;
 use crate::proto::group::{Class, Entry, EntryId, LogId};
 use std::collections::BTreeMap;
-
-/// Most bytes of one author.
-const MOST_OF_ONE: u64 = 256 << 20;
-
-/// Most logs of one author in one class: each restored backup begins another.
-pub(in crate::group) const MOST_LOGS_OF_ONE: usize = 64;
 
 /// Entries older than this may come without their bodies, which their keepers may have dropped: milliseconds.
 const MAY_LACK_BODY: u64 = 7 * 24 * 3600 * 1000;
@@ -58,6 +53,8 @@ fn sign_off(run: &mut Vec<Entry>) -> bool {
 /// Why an entry is not taken.
 enum No {
     Early,
+    /// The owner has seen this log, of whose author there are more than are taken.
+    Lacks(LogId),
     Refused(String),
 }
 
@@ -158,15 +155,13 @@ impl<S: Shelf> Replica<S> {
             taken.differing.entry(log).or_default().differs(known_to);
             return Ok(Vec::new());
         }
-        let logs_of_one =
-            || self.logs.keys().filter(|other| (other.class, other.author) == (log.class, log.author)).count();
-        if before.is_none() && logs_of_one() >= MOST_LOGS_OF_ONE {
+        if before.is_none() && self.has_no_room_for(&log) {
             taken.refused.push((log.author, format!("more than {MOST_LOGS_OF_ONE} logs of one kind")));
             return Ok(Vec::new());
         }
-        if before.is_some_and(|stored| stored.bytes > MOST_OF_ONE) {
-            let full = format!("more than {} MiB of entries", MOST_OF_ONE >> 20);
-            taken.refused.push((log.author, full));
+        if let Some(most) = self.is_full(log.class, log.author) {
+            let what = if log.class == Class::Roster { "acts" } else { "entries" };
+            taken.refused.push((log.author, format!("more than {most} MiB of {what}")));
             return Ok(Vec::new());
         }
         if !sign_off(&mut run) {
@@ -195,6 +190,10 @@ impl<S: Shelf> Replica<S> {
             if let Err(no) = in_place {
                 match no {
                     No::Early => taken.is_early = true,
+                    No::Lacks(lacking) => {
+                        self.owners.insert(lacking);
+                        taken.is_early = true;
+                    }
                     No::Refused(why) => taken.refused.push((log.author, why)),
                 }
                 right = at;
@@ -251,6 +250,13 @@ impl<S: Shelf> Replica<S> {
                     return Err(No::Refused("an act that is older than what it has seen".to_owned()));
                 }
                 Some(_) => {}
+                None if !self.logs.contains_key(&log) && self.has_no_room_for(&log) => {
+                    if header.log.author != self.genesis.owner {
+                        let author = log.author.short();
+                        return Err(No::Refused(format!("an act after one in a log of {author} that is one too many")));
+                    }
+                    return Err(if entry.is_signed() { No::Lacks(log) } else { No::Early });
+                }
                 None => return Err(No::Early),
             }
         }
@@ -261,12 +267,16 @@ impl<S: Shelf> Replica<S> {
         }
     }
 
+    /// Whether a new log is one more than are kept of its author.
+    fn has_no_room_for(&self, log: &LogId) -> bool {
+        !self.owners.contains(log) && self.logs_of(log.class, log.author) >= MOST_LOGS_OF_ONE
+    }
+
     /// Sees that entries are stored.
     pub(super) fn remember(&mut self, run: &[Entry]) {
         for entry in run {
             let header = &entry.header;
-            let length = entry.body.as_ref().map_or(0, Vec::len) + 512;
-            let length = u64::try_from(length).unwrap_or(u64::MAX);
+            let bytes = self.shelf.bytes(&header.log);
             let log = self.logs.entry(header.log).or_insert(Log {
                 stored: Stored {
                     log: header.log,
@@ -279,13 +289,7 @@ impl<S: Shelf> Replica<S> {
                 end: Tip { log: header.log, seq: 0, id: [0; 16] },
             });
             let counts = log.end.seq == log.stored.seq;
-            log.stored = Stored {
-                seq: header.seq,
-                id: entry.id,
-                clock: header.clock,
-                bytes: log.stored.bytes.saturating_add(length),
-                ..log.stored
-            };
+            log.stored = Stored { seq: header.seq, id: entry.id, clock: header.clock, bytes, ..log.stored };
             if counts {
                 log.end = Tip { log: header.log, seq: header.seq, id: short(&entry.id) };
             }

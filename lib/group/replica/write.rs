@@ -27,6 +27,13 @@ impl<S: Shelf> Replica<S> {
     /// A text that is too long; it cannot be stored.
     pub fn write(&mut self, me: &KeyPair, log: LogId, words: &Words<'_>, keys: &[EpochKey], now: u64) -> Result<Entry> {
         let Words { kind, text, reply_to } = *words;
+        if let Some(most) = self.is_full(Class::Content, log.author) {
+            let what = format!(
+                "what you have said in this group takes {most} MiB, and more than that nobody keeps of one member"
+            );
+            let hint = "let old texts be dropped: group.keep_days in config.json, see keywire-files(5)";
+            return Err(Error::refused(what).hint(hint));
+        }
         let mut header = self.header(log, kind, now);
         header.roster = self.roster.head(&me.public());
         header.reply_to = reply_to;
@@ -49,6 +56,11 @@ impl<S: Shelf> Replica<S> {
     /// # Errors
     /// The act would be void; it cannot be stored.
     pub fn act(&mut self, me: &KeyPair, log: LogId, op: Op, key: Option<Wraps>, now: u64) -> Result<Entry> {
+        if let Some(most) = self.is_full(Class::Roster, log.author) {
+            let what =
+                format!("your acts in this group take {most} MiB, and more than that nobody keeps of one member");
+            return Err(Error::refused(what).hint("another admin, or the owner, can do it"));
+        }
         let own = |place: &&Place| (place.author, place.inc) != (log.author, log.inc);
         let seen: Vec<Place> = self.roster.heads().iter().filter(own).copied().collect();
         let after = self.acts.iter().map(|act| act.clock).max().unwrap_or(0);

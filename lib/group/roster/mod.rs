@@ -23,6 +23,7 @@ use ends::Left;
 use fold::Fold;
 use rules::Past;
 use std::collections::{BTreeMap, HashMap};
+pub use verdict::MOST_ACTS;
 use verdict::Person;
 
 /// An act that is stored: signed, in its place in its log, and with all there that it has seen.

@@ -9,6 +9,9 @@ use crate::proto::group::roster::{Op, Place};
 use crate::proto::group::{Class, EntryId, Header, Inc, KeyId, Kind, LogId, Mode};
 use std::collections::HashMap;
 
+/// Most acts in one log: all are in memory, and folded together.
+pub const MOST_ACTS: u64 = 10_000;
+
 /// What the acts in force say of one key's entries.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Person {
@@ -187,6 +190,9 @@ impl Roster {
         let was_admin = self.people.get(author).is_some_and(|person| !person.promoted.is_empty());
         if *author != self.owner && !was_admin {
             return Verdict::Refused(format!("{} never was an admin", author.short()));
+        }
+        if header.seq > MOST_ACTS {
+            return Verdict::Refused(format!("more than {MOST_ACTS} acts of {} in one log", author.short()));
         }
         self.refuse_behind_cut(header, &EntryId::default()).unwrap_or(Verdict::Counts)
     }

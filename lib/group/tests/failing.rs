@@ -32,6 +32,10 @@ impl Shelf for Failing {
         self.shelf.logs()
     }
 
+    fn bytes(&self, log: &LogId) -> u64 {
+        self.shelf.bytes(log)
+    }
+
     fn read(&self, log: &LogId, from: u64, most: usize) -> Result<Vec<Entry>> {
         self.call()?;
         self.shelf.read(log, from, most)

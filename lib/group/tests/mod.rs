@@ -6,3 +6,4 @@ mod forks;
 mod greedy;
 mod hostile;
 mod net;
+mod quota;
