@@ -19,6 +19,9 @@ const MOST_PENDING: usize = 1 << 20;
 /// Words of other parts of the house that may wait for a connection.
 pub(super) const MOST_WORDS: usize = 16;
 
+/// How long what waits for one who was removed may take to leave.
+const LEAVES_WITHIN: Duration = Duration::from_secs(30);
+
 /// How long the other side has to end its direction after we have ended ours.
 const END_WITHIN: Duration = Duration::from_secs(2);
 
@@ -112,7 +115,6 @@ async fn carry(
         let Some(now_session) = session.take() else { return Ok(()) };
         let room = MOST_PENDING.saturating_sub(sender.pending());
         let look = look(house, group, place.id, peer, now_session, std::mem::take(&mut incoming), room).await?;
-        let is_more = !look.out.is_empty();
         for (kind, body) in &look.out {
             sender.push(*kind, &[body])?;
         }
@@ -125,26 +127,15 @@ async fn carry(
             group.change();
         }
         if look.is_over {
-            sender.flush().await?;
+            // It may not read what has us part.
+            tokio::select! {
+                flushed = sender.flush() => flushed?,
+                () = tokio::time::sleep(LEAVES_WITHIN) => {}
+                () = &mut stopped => {}
+            }
             return Err(Error::refused("you are no member of this group"));
         }
         session = Some(look.session);
-        if is_more && sender.pending() < MOST_PENDING {
-            // There may be more to say, but what is sealed may go meanwhile.
-            tokio::select! {
-                biased;
-                there = receiver.recv_batch(&mut batch) => {
-                    if !there? {
-                        return Ok(());
-                    }
-                    for record in batch.records() {
-                        incoming.extend(assembly.take(&record)?);
-                    }
-                }
-                flushed = sender.flush() => flushed?,
-            }
-            continue;
-        }
         // Without room nothing is said, whatever happens. What comes is heard all the same: two that both wait for the other to
         // read would wait for ever.
         let has_room = sender.pending() < MOST_PENDING;
@@ -215,7 +206,9 @@ async fn look(
                 Came::Tips | Came::Nothing => {}
             }
         }
-        let is_ours = state.replica.roster().role(&me).is_some();
+        let roster = state.replica.roster();
+        // Whoever has just been asked to let us in is not in our roster yet.
+        let (is_ours, is_member) = (roster.role(&me).is_some(), roster.role(&peer).is_some());
         if let Some(until) = state.replica.removed_at(&peer).filter(|_| is_ours) {
             session.say_farewell(until);
         }
@@ -232,7 +225,9 @@ async fn look(
         let roster = state.replica.roster();
         // Whoever has just been asked to let us in is not in our roster yet.
         let is_member = roster.role(&peer).is_some();
-        let is_over = is_ours && !is_member && (!roster.is_removed(&peer) || session.has_said_farewell());
+        // Who was removed hears of that as the last; who reads nothing now, the next time.
+        let may_end = !roster.is_removed(&peer) || session.has_said_farewell() || room == 0;
+        let is_over = is_ours && !is_member && may_end;
         let mut links = group.links();
         for log in own {
             let theirs = session.theirs(&log).min(state.replica.end(&log));

@@ -2,7 +2,7 @@
 
 mod standing;
 
-use super::{Delivery, House, Joined, Options, Status, Terms, Text};
+use super::{Deed, Delivery, House, Joined, Options, Status, Terms, Text};
 use crate::addr::PeerAddr;
 use crate::conn::{DialOptions, ListenOptions, Listener, Receiver, Sender, dial};
 use crate::json;
@@ -213,4 +213,27 @@ async fn wishes_for_an_admin_that_reads_nothing_do_not_pile_up() {
     assert!((1..=super::session::MOST_WORDS).contains(&count), "{count}");
     second.house.end().await;
     owner.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_reads_nothing_and_is_removed_keeps_nobody_from_ending() {
+    let (mut owner, second) = (Member::new(), Member::new());
+    owner.serve().await;
+    let group = owner.house.create("ops".to_owned(), Mode::Public, History::All).await.unwrap();
+    for _ in 0..60 {
+        owner.house.say(group, "x".repeat(60_000), None).await.unwrap();
+    }
+    let (link, _) = owner.house.invite(group, terms()).await.unwrap();
+    second.house.join(link, None, PATIENCE).await.unwrap();
+    second.house.end().await;
+    let (mut sender, _receiver) = second.dial(&owner, group).await;
+    say(&mut sender, Message::Hello { group, roster: [0; 32], content: [0; 32] }).await;
+    say(&mut sender, Message::Have { is_all: true, tips: Vec::new() }).await;
+    for _ in 0..10 {
+        say(&mut sender, Message::Want).await;
+        // Each is worth as much again as lies between the two.
+        tokio::time::sleep(Duration::from_millis(110)).await;
+    }
+    owner.house.act(group, Deed::Remove(second.house.me().public())).await.unwrap();
+    tokio::time::timeout(PATIENCE, owner.stop()).await.unwrap();
 }
