@@ -116,7 +116,7 @@ fn cold(table: &mut Table, runtime: &tokio::runtime::Runtime) {
 }
 
 /// Writes many entries into the logs of so many authors: the owner, and others that it adds.
-fn fill(store: &Store, me: &KeyPair, group: GroupId, count: u64, authors: usize) {
+fn fill(store: &Store, me: &Arc<KeyPair>, group: GroupId, count: u64, authors: usize) {
     let kept = Groups::open(store, me).get(&group).unwrap().unwrap();
     let shelf = Batched { disk: DiskShelf::open(&kept).unwrap(), waiting: Vec::new() };
     let mut replica = Replica::open(kept.genesis().unwrap(), shelf).unwrap();
@@ -124,7 +124,7 @@ fn fill(store: &Store, me: &KeyPair, group: GroupId, count: u64, authors: usize)
     let acts = kept.own_log(Class::Roster).unwrap();
     let mut logs = vec![(me.clone(), kept.own_log(Class::Content).unwrap())];
     for _ in 1..authors {
-        let other = KeyPair::generate().unwrap();
+        let other = Arc::new(KeyPair::generate().unwrap());
         let member = other.public();
         replica.act(me, acts, Op::Add { member, invite: None, given: None }, None, now()).unwrap();
         logs.push((other, LogId { class: Class::Content, author: member, inc: Inc::random().unwrap() }));

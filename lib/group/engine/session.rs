@@ -206,9 +206,8 @@ async fn look(
                 Came::Tips | Came::Nothing => {}
             }
         }
-        let roster = state.replica.roster();
         // Whoever has just been asked to let us in is not in our roster yet.
-        let (is_ours, is_member) = (roster.role(&me).is_some(), roster.role(&peer).is_some());
+        let is_ours = state.replica.roster().role(&me).is_some();
         if let Some(until) = state.replica.removed_at(&peer).filter(|_| is_ours) {
             session.say_farewell(until);
         }
