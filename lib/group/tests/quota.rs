@@ -114,12 +114,14 @@ fn what_all_logs_of_an_author_take_together_is_limited_before_and_after_a_restar
             assert!(error.to_string().contains("256 MiB") && error.hints()[0].contains("group.keep_days"), "{error}");
         }
     }
-    // Acts of one admin, 16 MiB.
-    let shelf = Swollen(net.nodes[0].replica.shelf().clone(), 16 << 20);
-    let mut replica = Replica::open(genesis, shelf).unwrap();
-    let log = net.nodes[0].log(Class::Roster);
-    let error = replica.act(&net.nodes[0].me, log, Op::Rename { name: "more".to_owned() }, None, now).unwrap_err();
-    assert!(error.to_string().contains("16 MiB"), "{error}");
+    // Acts of the owner, 256 MiB; of whoever else, 16.
+    for (author, bytes) in [(0, 256 << 20), (1, 16 << 20)] {
+        let node = &net.nodes[author];
+        let (shelf, log) = (Swollen(node.replica.shelf().clone(), bytes), node.log(Class::Roster));
+        let mut replica = Replica::open(genesis.clone(), shelf).unwrap();
+        let error = replica.act(&node.me, log, Op::Rename { name: "more".to_owned() }, None, now).unwrap_err();
+        assert!(error.to_string().contains(&format!("{} MiB", bytes >> 20)), "{error}");
+    }
 }
 
 #[test]
