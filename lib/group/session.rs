@@ -56,6 +56,10 @@ pub struct Session {
     sent_again: u64,
     /// Since when we may have to say WANT, and when we look again whether what we lack has come.
     want: Option<(u64, u64)>,
+    /// The version of the replica at which we said it last, and whether we wait for another to say it again: what came did not
+    /// fit yet.
+    asked: Option<u64>,
+    is_waiting: bool,
     /// What the other has beyond what we have.
     lacking: Lacking,
     /// Whether it is our turn to say all that we have.
@@ -109,6 +113,8 @@ impl Session {
             wanted: None,
             sent_again: 0,
             want: None,
+            asked: None,
+            is_waiting: false,
             lacking: Lacking::default(),
             tells_all: false,
             farewell: None,
@@ -179,7 +185,7 @@ impl Session {
             }
             Message::Fork(fork) => {
                 let is_new = replica.take_fork((*fork).clone())?;
-                let header = &fork[0].header;
+                let [Entry { header, .. }, _] = &*fork;
                 if replica.fork_at(&header.log) == header.seq {
                     self.forks.insert((header.log, header.seq));
                 }
@@ -304,14 +310,21 @@ impl Session {
             self.pruned = true;
             self.queue.push_back(Message::Prune);
         }
-        if taken.is_early {
-            // What it builds on comes from somebody; then it is asked for again.
+        if taken.is_early || taken.again_at.is_some() {
             for tip in tips {
                 if replica.end(&tip.log) < tip.seq && self.theirs.heeds(replica, &tip.log) {
                     self.lacking.add(&tip, now);
                 }
             }
+        }
+        if taken.is_early && self.asked == Some(replica.version()) {
+            // All that is here now was here when it was asked for.
+            self.is_waiting = true;
+        } else if taken.is_early {
+            // What it builds on comes from somebody; then it is asked for again.
             self.want.get_or_insert((now, now + PATIENCE));
+        } else if let Some(at) = taken.again_at {
+            self.want.get_or_insert((now, at));
         }
         Ok(Came::Entries(taken))
     }
@@ -388,6 +401,10 @@ impl Session {
     /// The word that what we lack is wanted from this member, once it is time.
     fn want<S: Shelf>(&mut self, replica: &Replica<S>, now: u64) -> Option<Message> {
         self.lacking.look(replica, now);
+        if self.is_waiting && self.asked != Some(replica.version()) {
+            self.is_waiting = false;
+            self.want.get_or_insert((now, now + PATIENCE));
+        }
         let (since, _) = self.want.filter(|(_, at)| *at <= now)?;
         if self.lacking.is_empty() {
             self.want = None;
@@ -400,6 +417,7 @@ impl Session {
         }
         self.want = None;
         self.pruned = false;
+        self.asked = Some(replica.version());
         Some(Message::Want)
     }
 }

@@ -199,6 +199,12 @@ impl<S: Shelf> Replica<S> {
         self.fork_at(log).min(cut)
     }
 
+    /// How far `log` can count.
+    pub fn limit(&self, log: &LogId) -> u64 {
+        let cut = self.first_of(log).and_then(|first| self.roster.cut(log, &first)).unwrap_or(u64::MAX);
+        cut.min(self.fork_at(log).saturating_sub(1))
+    }
+
     /// The first place of `log` in which there are two entries, as far as that is known.
     pub fn fork_at(&self, log: &LogId) -> u64 {
         self.forks.get(log).map_or(u64::MAX, |fork| fork[0].header.seq)

@@ -14,6 +14,9 @@ use std::collections::BTreeMap;
 /// Entries older than this may come without their bodies, which their keepers may have dropped: milliseconds.
 const MAY_LACK_BODY: u64 = 7 * 24 * 3600 * 1000;
 
+/// When an act is asked for again whose clock is ahead of ours, in milliseconds: ours may have been set right.
+const AGAIN_AFTER: u64 = 60 * 1000;
+
 /// What became of entries.
 #[derive(Debug, Default)]
 pub struct Taken {
@@ -21,6 +24,8 @@ pub struct Taken {
     pub stored: Vec<Entry>,
     /// Whether there were some that can be taken only when others are there.
     pub is_early: bool,
+    /// When those should be asked for again that come too soon by our clock, in milliseconds since 1970.
+    pub again_at: Option<u64>,
     /// Those that cannot be taken: whose, and why.
     pub refused: Vec<(PublicKey, String)>,
     /// Logs found to be forked, with the proof.
@@ -53,6 +58,8 @@ fn sign_off(run: &mut Vec<Entry>) -> bool {
 /// Why an entry is not taken.
 enum No {
     Early,
+    /// Its clock is ahead of ours: it may be ours that is wrong.
+    Ahead(String),
     /// The owner has seen this log, of whose author there are more than are taken.
     Lacks(LogId),
     Refused(String),
@@ -190,6 +197,10 @@ impl<S: Shelf> Replica<S> {
             if let Err(no) = in_place {
                 match no {
                     No::Early => taken.is_early = true,
+                    No::Ahead(why) => {
+                        taken.again_at = Some(now.saturating_add(AGAIN_AFTER));
+                        taken.refused.push((log.author, why));
+                    }
                     No::Lacks(lacking) => {
                         self.owners.insert(lacking);
                         taken.is_early = true;
@@ -226,7 +237,7 @@ impl<S: Shelf> Replica<S> {
         if header.clock > now.saturating_add(MOST_AHEAD) {
             // Every later act would have to be later still.
             let minutes = (header.clock - now) / 60_000;
-            return Err(No::Refused(format!("an act whose clock is {minutes} minutes ahead of ours")));
+            return Err(No::Ahead(format!("an act whose clock is {minutes} minutes ahead of ours")));
         }
         let known = known(entry).map_err(|error| No::Refused(error.to_string()))?;
         for seen in &known.act.seen {

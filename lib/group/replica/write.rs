@@ -37,7 +37,7 @@ impl<S: Shelf> Replica<S> {
         let mut header = self.header(log, kind, now);
         header.roster = self.roster.head(&me.public());
         header.reply_to = reply_to;
-        header.deps = self.deps(&log);
+        header.deps = self.deps(&log, now);
         let body = if keys.is_empty() || text.is_empty() {
             text.to_vec()
         } else {
@@ -105,14 +105,16 @@ impl<S: Shelf> Replica<S> {
         }
     }
 
-    /// The newest entries of others that we have seen since our own last one.
-    fn deps(&self, own: &LogId) -> Vec<Dep> {
+    /// The newest entries of others that we have seen since our own last one. Those whose clocks are far ahead would take all
+    /// places for ever.
+    fn deps(&self, own: &LogId, now: u64) -> Vec<Dep> {
         let since = self.logs.get(own).map_or(0, |log| log.stored.clock);
         let mut others: Vec<_> = self
             .logs
             .values()
             .filter(|log| log.stored.log.class == Class::Content && log.stored.log != *own)
             .filter(|log| log.end.seq == log.stored.seq && log.stored.clock > since)
+            .filter(|log| log.stored.clock <= now.saturating_add(MOST_AHEAD))
             .map(|log| log.stored)
             .collect();
         others.sort_by_key(|stored| std::cmp::Reverse((stored.clock, stored.log)));

@@ -40,7 +40,7 @@ impl Lacking {
 
     /// Sees what has come meanwhile.
     pub(super) fn look<S: Shelf>(&mut self, replica: &Replica<S>, now: u64) {
-        self.claims.retain(|log, claim| replica.end(log) < claim.seq);
+        self.claims.retain(|log, claim| replica.end(log) < claim.seq.min(replica.limit(log)));
         let until = self.claims.values().map(|claim| claim.since + MOST_PATIENCE).max();
         self.until = until.filter(|until| *until > now);
     }

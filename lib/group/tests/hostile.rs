@@ -3,9 +3,11 @@
 use super::net::{BEGIN, Net, Node, key_pair};
 use crate::group::keys::{EpochKey, wrap};
 use crate::group::replica::{Replica, Taken};
+use crate::group::session::Session;
 use crate::group::shelf::MemoryShelf;
+use crate::proto::group::message::Tip;
 use crate::proto::group::roster::{Act, Cut, Op, Place, Role};
-use crate::proto::group::{Class, Entry, EntryId, Genesis, Header, Inc, KeyId, Kind, LogId, Mode};
+use crate::proto::group::{Class, Entry, EntryId, Genesis, Header, Inc, KeyId, Kind, LogId, Message, Mode};
 use crate::sign::Signature;
 
 /// A header as an honest member would write it next.
@@ -113,6 +115,78 @@ fn an_act_that_comes_again_changes_nothing() {
     let taken = take(&mut net, 1, added);
     assert!(taken.stored.is_empty());
     assert_eq!(net.nodes[1].replica.roster().role(&member), None);
+}
+
+#[test]
+fn an_act_of_a_clock_that_is_ahead_comes_again_once_it_is_time() {
+    let mut net = Net::group(3, Mode::Public);
+    let now = net.now;
+    let name = |name: &str| Op::Rename { name: name.to_owned() };
+    net.nodes[0].act(name("from the future"), None, now + 25 * 60_000).unwrap();
+    net.nodes[0].act(name("and after it"), None, now + 25 * 60_000).unwrap();
+    net.connect(0, 1);
+    net.settle();
+    assert_eq!(net.nodes[1].replica.roster().name(), "and after it");
+    assert!(net.now >= now + 15 * 60_000 && net.now < now + 17 * 60_000, "{}", net.now - now);
+    assert!(net.nodes[1].refused[0].1.contains("25 minutes ahead"), "{:?}", net.nodes[1].refused);
+}
+
+#[test]
+fn what_builds_on_what_nobody_brings_is_asked_for_once() {
+    let mut net = Net::group(3, Mode::Public);
+    let mut act = act(&net, 0, Op::Rename { name: "late".to_owned() });
+    let nowhere = Place { author: net.nodes[2].key(), inc: Inc([3; 8]), seq: 1, id: EntryId([1; 32]) };
+    let body = Act { seen: vec![nowhere], op: Op::Rename { name: "late".to_owned() }, key: None };
+    act = Entry::sign(&net.nodes[0].me, act.header, body.encode().unwrap()).unwrap();
+    let replica = &mut net.nodes[1].replica;
+    let mut session = Session::new(replica, false);
+    let mut wants = 0;
+    for now in (BEGIN + 100_000..).step_by(200).take(50) {
+        session.hear(replica, Message::Entries(vec![act.clone()]), now).unwrap();
+        while let Some(message) = session.next(replica, now).unwrap() {
+            wants += usize::from(matches!(message, Message::Want));
+        }
+    }
+    assert_eq!(wants, 1);
+}
+
+#[test]
+fn places_that_no_log_has_are_none() {
+    let mut net = Net::group(3, Mode::Public);
+    let mut header = header(&net, 2, Class::Content);
+    let log = header.log;
+    header.prev = EntryId([1; 32]);
+    for (seq, is_place) in [(0, false), (i64::MAX as u64, true), (i64::MAX as u64 + 1, false), (u64::MAX, false)] {
+        header.seq = seq;
+        let signed = Entry::sign(&net.nodes[2].me, header.clone(), b"far".to_vec());
+        assert_eq!(signed.is_ok(), is_place, "{seq}");
+        let tip = Tip { log, seq, id: [0; 16] };
+        let have = Message::decode(&Message::Have { is_all: true, tips: vec![tip] }.encode());
+        assert_eq!(have.is_ok(), is_place || seq == 0, "{seq}");
+        let replica = &mut net.nodes[1].replica;
+        let mut session = Session::new(replica, false);
+        if let (Ok(entry), Ok(have)) = (signed, have) {
+            session.hear(replica, have, BEGIN).unwrap();
+            session.hear(replica, Message::Entries(vec![entry.clone(), entry]), BEGIN).unwrap();
+            while session.next(replica, BEGIN + 1).unwrap().is_some() {}
+        }
+    }
+}
+
+#[test]
+fn authors_of_clocks_far_ahead_do_not_hide_whom_an_entry_has_seen() {
+    let mut net = Net::group(7, Mode::Public);
+    let now = net.now + 1000;
+    for node in 2..6 {
+        let ahead = Header { clock: now + 1_000_000_000, ..header(&net, node, Class::Content) };
+        let entry = Entry::sign(&net.nodes[node].me, ahead, b"ahead".to_vec()).unwrap();
+        assert_eq!(take(&mut net, 1, vec![entry]).stored.len(), 1);
+    }
+    let said = net.nodes[6].say("seen", now).unwrap();
+    assert_eq!(take(&mut net, 1, vec![said.clone()]).stored.len(), 1);
+    let answer = net.nodes[1].say("so it is", now + 1).unwrap();
+    let deps: Vec<_> = answer.header.deps.iter().map(|dep| dep.log).collect();
+    assert_eq!(deps, [said.header.log.tag()]);
 }
 
 #[test]

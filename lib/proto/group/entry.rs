@@ -26,6 +26,11 @@ const DEP_LEN: usize = 32;
 /// What an entry's signature is for.
 const PURPOSE: &str = "group-entry";
 
+/// Whether there is such a place in a log: nobody writes so many entries that there is not another.
+pub(super) fn is_place(seq: u64) -> bool {
+    (1..=LATEST).contains(&seq)
+}
+
 /// What a log holds. Acts on the roster come before content wherever logs stand in a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Class {
@@ -205,13 +210,13 @@ impl Header {
         let body_len = fields.u32()?;
         let body_hash = fields.array()?;
         fields.end()?;
-        if seq == 0 || (seq == 1) != prev.is_zero() {
+        if !is_place(seq) || (seq == 1) != prev.is_zero() {
             return Err(wrong("a place that does not fit the entry before it"));
         }
         if clock > LATEST || time > LATEST {
             return Err(wrong("a time that never comes"));
         }
-        if deps.iter().any(|dep| dep.seq == 0) {
+        if deps.iter().any(|dep| !is_place(dep.seq)) {
             return Err(wrong("a dep on nothing"));
         }
         // What a kind has no use for is zero, so that nothing can be said there past those who read it.

@@ -1,6 +1,6 @@
 //! What two members say to each other.
 
-use super::entry::{Class, Entry, LogId};
+use super::entry::{Class, Entry, LogId, is_place};
 use super::ids::{GroupId, Inc};
 use crate::conn::Record;
 use crate::error::{Error, Result};
@@ -176,7 +176,12 @@ impl Message {
                     };
                     let author = PublicKey::from_bytes(&fields.array::<32>()?)?;
                     let log = LogId { class, author, inc: Inc(fields.array()?) };
-                    tips.push(Tip { log, seq: fields.u64()?, id: fields.array()? });
+                    let seq = fields.u64()?;
+                    // 0 says that there is nothing.
+                    if seq > 0 && !is_place(seq) {
+                        return Err(Error::protocol(format!("a HAVE of the place {seq}, which no log has")));
+                    }
+                    tips.push(Tip { log, seq, id: fields.array()? });
                 }
                 Message::Have { is_all, tips }
             }
