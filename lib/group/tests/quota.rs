@@ -114,7 +114,12 @@ fn what_all_logs_of_an_author_take_together_is_limited_before_and_after_a_restar
             assert!(error.to_string().contains("256 MiB") && error.hints()[0].contains("group.keep_days"), "{error}");
         }
     }
-    // Acts of the owner, 256 MiB; of whoever else, 16.
+    // Acts of the owner, 256 MiB; of an admin, 16.
+    let admin = net.nodes[1].key();
+    net.nodes[0].act(Op::Promote { member: admin }, None, now).unwrap();
+    net.connect(0, 1);
+    net.settle();
+    net.nodes[1].act(Op::Rename { name: "mine".to_owned() }, None, now + 1).unwrap();
     for (author, bytes) in [(0, 256 << 20), (1, 16 << 20)] {
         let node = &net.nodes[author];
         let (shelf, log) = (Swollen(node.replica.shelf().clone(), bytes), node.log(Class::Roster));
