@@ -148,8 +148,9 @@ fn read(engine: engine::House, request: Request) -> Line {
         let (_stopping, stopped) = watch::channel(false);
         let events = engine.events();
         let house = House { engine, listening: None, stays: false, stopped };
+        let is_about_all = request.is_about_all();
         let end = answer(&house, Asked { me: None, request }, &mut caller).await;
-        say_what_was_noticed(&house.engine, events);
+        say_what_was_noticed(&house.engine, events, is_about_all);
         caller.end(end).await;
     });
     line
@@ -163,6 +164,7 @@ fn hold(engine: engine::House, server: Server, request: Request) -> Line {
         let house = House { engine, listening: None, stays: request.stays(), stopped: stopped.clone() };
         let events = house.engine.events();
         let engine = house.engine.clone();
+        let is_about_all = request.is_about_all();
         let mut tasks = JoinSet::new();
         tasks.spawn({
             let (house, stopped) = (house.clone(), stopped.clone());
@@ -180,15 +182,19 @@ fn hold(engine: engine::House, server: Server, request: Request) -> Line {
             }
         }
         engine.end().await;
-        say_what_was_noticed(&house.engine, events);
+        say_what_was_noticed(&house.engine, events, is_about_all);
         // Whoever asked has the last word.
         caller.end(end).await;
     });
     line
 }
 
-/// Says on standard error what was noticed while a command was its own house.
-fn say_what_was_noticed(engine: &engine::House, mut events: Receiver<Event>) {
+/// Says on standard error what was noticed while a command was its own house. One that asks for all groups has been told already
+/// which cannot be read.
+fn say_what_was_noticed(engine: &engine::House, mut events: Receiver<Event>, is_about_all: bool) {
+    if !is_about_all {
+        engine.faults().iter().for_each(|text| notice(text));
+    }
     engine.notices().iter().for_each(|text| notice(text));
     loop {
         match events.try_recv() {

@@ -86,6 +86,15 @@ impl Request {
         )
     }
 
+    /// Whether it is about all groups.
+    pub(crate) fn is_about_all(&self) -> bool {
+        match self {
+            Request::List => true,
+            Request::Receive(receiving) => receiving.group.is_none(),
+            _ => false,
+        }
+    }
+
     /// Whether it may take for ever.
     pub(crate) fn stays(&self) -> bool {
         matches!(self, Request::Receive(receiving) if receiving.follow || receiving.wait.is_some())

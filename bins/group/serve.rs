@@ -37,7 +37,7 @@ pub(crate) fn serve(own: &Own, listen: &str, is_json: bool) -> Result<()> {
         let house =
             House { engine: engine.clone(), listening: Some(address.clone()), stays: true, stopped: stopped.clone() };
         let events = engine.events();
-        engine.notices().iter().for_each(|text| notice(text));
+        engine.faults().iter().chain(&engine.notices()).for_each(|text| notice(text));
         match is_json {
             true => show.object(&json!({ "event": "listening", "address": address }))?,
             false => show.line(&format!("listening {address}")),

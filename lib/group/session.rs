@@ -4,6 +4,7 @@
 //! Of those who could send the same entry one does: whoever gets entries that it has already says PRUNE, and hears from
 //! that member only of what there is (HAVE); if such an entry does not come from elsewhere within a while, it says WANT.
 
+mod forks;
 mod give;
 mod lacking;
 mod theirs;
@@ -265,26 +266,6 @@ impl Session {
         }
     }
 
-    /// Sends entries of ours of a log of which the other has others: whoever holds two in one place has the proof.
-    fn prove<S: Shelf>(&mut self, replica: &Replica<S>, log: &LogId, compared: &Compared) -> Result<()> {
-        let ours = replica.samples(log, compared)?;
-        if !ours.is_empty() {
-            self.queue.push_back(Message::Entries(ours));
-        }
-        Ok(())
-    }
-
-    /// A proof that the other has not heard of, once it has what stands before the place that it is about.
-    fn untold_fork<S: Shelf>(&mut self, replica: &Replica<S>) -> Option<Box<[Entry; 2]>> {
-        let is_untold = |fork: &&[Entry; 2]| {
-            let header = &fork[0].header;
-            self.theirs(&header.log).saturating_add(1) >= header.seq && !self.forks.contains(&(header.log, header.seq))
-        };
-        let fork = replica.forks().find(is_untold)?;
-        self.forks.insert((fork[0].header.log, fork[0].header.seq));
-        Some(Box::new(fork.clone()))
-    }
-
     fn hear_entries<S: Shelf>(&mut self, replica: &mut Replica<S>, entries: Vec<Entry>, now: u64) -> Result<Came> {
         let tips: Vec<Tip> = entries.iter().map(Tip::of).collect();
         let taken = replica.take(entries, now)?;
@@ -396,28 +377,5 @@ impl Session {
             self.told.insert(tip.log, tip.seq);
         }
         Ok(Some(Message::Have { is_all: false, tips }))
-    }
-
-    /// The word that what we lack is wanted from this member, once it is time.
-    fn want<S: Shelf>(&mut self, replica: &Replica<S>, now: u64) -> Option<Message> {
-        self.lacking.look(replica, now);
-        if self.is_waiting && self.asked != Some(replica.version()) {
-            self.is_waiting = false;
-            self.want.get_or_insert((now, now + PATIENCE));
-        }
-        let (since, _) = self.want.filter(|(_, at)| *at <= now)?;
-        if self.lacking.is_empty() {
-            self.want = None;
-            return None;
-        }
-        if replica.progress() + PATIENCE > now && since + MOST_PATIENCE > now {
-            // It is coming from elsewhere.
-            self.want = Some((since, now + PATIENCE));
-            return None;
-        }
-        self.want = None;
-        self.pruned = false;
-        self.asked = Some(replica.version());
-        Some(Message::Want)
     }
 }

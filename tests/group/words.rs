@@ -137,7 +137,7 @@ fn a_link_that_lets_nobody_in_leaves_everything_as_it_was() {
         bob.join(link).fails(6, "revoked");
         assert_eq!(facts(), before);
         // What waits can be let in after all.
-        ada.group(["approve", "g", &bob.user.key()]).succeeds();
+        assert!(ada.group(["approve", "g", &bob.user.key()]).stdout.starts_with("approved "));
         eventually("bob is in", || bob.user.run_with("kw-group", ["join", "-"], other.as_bytes()).code() == 1);
         assert_eq!(bob.object(&["list"])["status"], "active");
     }
@@ -162,11 +162,11 @@ fn of_a_group_in_which_we_never_were_nothing_stays_when_we_leave() {
         assert_eq!(directories(&bob), 0);
         // And by the same link again, as if nothing had been.
         join(&bob).fails_with(5);
-        ada.group(["approve", "g", &bob.user.key()]).succeeds();
+        assert!(ada.group(["approve", "g", &bob.user.key()]).stdout.starts_with("approved "));
         eventually("bob is in", || join(&bob).code() == 1);
         bob.group(["send", "g", "here"]).succeeds();
         bob.group(["leave", "g"]).succeeds();
-        assert_eq!(bob.texts(), ["here"]);
+        assert_eq!(bob.texts().last().unwrap(), "here");
     }
     let bob = Member::new();
     ada.stop();

@@ -14,9 +14,9 @@ mod say;
 mod session;
 mod tend;
 mod welcome;
+mod withdraw;
 #[cfg(test)]
 mod tests;
-mod withdraw;
 
 pub use super::history::{Gap, Message, Position, Text};
 pub use super::home::{GROUPS_DIR, Status};
@@ -83,8 +83,6 @@ struct Inner {
     said: Mutex<HashMap<(PublicKey, String), Instant>>,
     /// Groups that could not be read, and why.
     faults: Vec<String>,
-    /// Whether the user was told of them.
-    has_told: AtomicBool,
 }
 
 impl fmt::Debug for House {
@@ -125,7 +123,6 @@ impl House {
             listening: Mutex::default(),
             said: Mutex::default(),
             faults: failed,
-            has_told: AtomicBool::new(false),
         }));
         Ok(house)
     }
@@ -151,17 +148,12 @@ impl House {
     /// What was found on the disk and the user should know, as lines without line ends. Nothing is said twice.
     #[must_use]
     pub fn notices(&self) -> Vec<String> {
-        let faults = if self.0.has_told.load(Ordering::Acquire) { &[][..] } else { self.faults() };
-        let mut notices = faults.to_vec();
-        notices.extend(self.0.home.notices());
-        notices
+        self.0.home.notices()
     }
 
-    /// The groups that cannot be read, each with the reason, as lines without line ends: for whoever asks for all groups. They are
-    /// no notices any more then.
+    /// The groups that cannot be read, each with the reason, as lines without line ends. They are not among the others.
     #[must_use]
     pub fn faults(&self) -> &[String] {
-        self.0.has_told.store(true, Ordering::Release);
         &self.0.faults
     }
 

@@ -95,8 +95,16 @@ impl House {
             return Err(Error::state(trouble));
         }
         let (at, me) = (group.clone(), self.me().public());
-        // Who was removed while it was away has only now been told.
-        on_disk(move || at.state().role(&me).map(|_| ended)).await
+        on_disk(move || {
+            let state = at.state();
+            match state.facts.status {
+                // Who was removed while it was away has only now been told.
+                Status::Removed => state.role(&me).map(|_| ended),
+                // Who has left has that passed on later, as anything else.
+                _ => Ok(ended),
+            }
+        })
+        .await
     }
 
     /// Meets members for at most `patience`, until we have what one of them has.

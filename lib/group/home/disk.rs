@@ -99,8 +99,8 @@ impl DiskShelf {
     /// A full disk, among others; the log is as it was then.
     pub fn mend(&mut self) -> Result<Vec<LogId>> {
         let mut mended = Vec::new();
+        self.must_write()?;
         while let Some((log, keep)) = { lock(&self.group.damaged).first_key_value().map(|(log, keep)| (*log, *keep)) } {
-            self.must_write()?;
             self.cut(&log, keep)?;
             lock(&self.group.damaged).remove(&log);
             let dir = self.group.class_dir(log.class)?;

@@ -79,8 +79,7 @@ impl Group {
     /// The file cannot be read.
     pub fn known(&self) -> Result<Option<Known>> {
         let Some(members): Option<Members> = self.dir.read(MEMBERS)? else { return Ok(None) };
-        let mut known = Known::default();
-        known.synced = members.synced.map(millis);
+        let mut known = Known { synced: members.synced.map(millis), ..Known::default() };
         for row in members.members {
             known.seen.extend(row.seen.map(|at| (row.member, millis(at))));
             known.said.extend(row.said.map(|at| (row.member, millis(at))));

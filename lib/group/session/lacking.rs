@@ -1,10 +1,10 @@
 //! What the other says that it has beyond what we have, and whether that is to be believed.
 
-use super::MOST_PATIENCE;
+use super::{MOST_PATIENCE, PATIENCE, Session};
 use crate::group::replica::Replica;
 use crate::group::shelf::Shelf;
-use crate::proto::group::LogId;
 use crate::proto::group::message::Tip;
+use crate::proto::group::{LogId, Message};
 use std::collections::HashMap;
 
 /// What we lack.
@@ -59,5 +59,30 @@ impl Lacking {
     #[cfg(test)]
     pub(super) fn count(&self) -> usize {
         self.claims.len()
+    }
+}
+
+impl Session {
+    /// The word that what we lack is wanted from this member, once it is time.
+    pub(super) fn want<S: Shelf>(&mut self, replica: &Replica<S>, now: u64) -> Option<Message> {
+        self.lacking.look(replica, now);
+        if self.is_waiting && self.asked != Some(replica.version()) {
+            self.is_waiting = false;
+            self.want.get_or_insert((now, now + PATIENCE));
+        }
+        let (since, _) = self.want.filter(|(_, at)| *at <= now)?;
+        if self.lacking.is_empty() {
+            self.want = None;
+            return None;
+        }
+        if replica.progress() + PATIENCE > now && since + MOST_PATIENCE > now {
+            // It is coming from elsewhere.
+            self.want = Some((since, now + PATIENCE));
+            return None;
+        }
+        self.want = None;
+        self.pruned = false;
+        self.asked = Some(replica.version());
+        Some(Message::Want)
     }
 }
