@@ -73,6 +73,11 @@ impl Member {
         self.user.run_with("kw-group", ["join", "-"], link.as_bytes())
     }
 
+    /// Asks by `link` to be let in, of those who have to be approved.
+    pub fn asks(&self, link: &str) -> Done {
+        self.user.run_with("kw-group", ["join", "--wait", "1s", "-"], link.as_bytes()).fails_with(5)
+    }
+
     /// Somebody who has joined `g` by an invite of ours.
     pub fn guest(&self) -> Member {
         let guest = Member::new();

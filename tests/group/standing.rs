@@ -54,7 +54,7 @@ fn who_left_comes_again_when_an_admin_says_so() {
     bob.group(["send", "g", "first"]).succeeds();
     bob.group(["leave", "g"]).succeeds();
     eventually("it is noted", || !is_member(&ada, &bob));
-    bob.join(&ada.link(&[])).fails_with(5);
+    bob.asks(&ada.link(&[]));
     ada.group(["approve", "g", &bob.user.key()]);
     eventually("it is in again", || bob.group(["send", "g", "second"]).status.success());
     // Nobody takes the old farewell for a new one.
@@ -67,7 +67,7 @@ fn who_left_comes_again_when_an_admin_says_so() {
 fn who_waits_has_status_5_and_asks_again_with_each_command() {
     let ada = Member::founder();
     let bob = Member::new();
-    bob.join(&ada.link(&["--approve"])).fails_with(5);
+    bob.asks(&ada.link(&["--approve"]));
     let done = bob.group(["send", "g", "let me in", "--wait", "1s"]).fails_with(5);
     assert!(done.stderr.contains("not a member of g yet"), "{done:?}");
     ada.group(["approve", "g", &bob.user.key()]);
@@ -79,7 +79,7 @@ fn who_waits_has_status_5_and_asks_again_with_each_command() {
 fn who_waits_can_be_turned_away() {
     let ada = Member::founder();
     let bob = Member::new();
-    bob.join(&ada.link(&["--approve"])).fails_with(5);
+    bob.asks(&ada.link(&["--approve"]));
     ada.group(["remove", "g", &bob.user.key()]).succeeds();
     assert_eq!(ada.object(&["info", "g"])["waiting"], 0);
 }

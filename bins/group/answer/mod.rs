@@ -253,7 +253,8 @@ impl Outcome {
 async fn send(house: &House, sending: Sending, caller: &mut Caller) -> Result<u8> {
     let brief = house.engine.find(&sending.group).await?;
     let wait = Duration::from_millis(sending.wait);
-    if let Joined::Waiting(why) | Joined::Unreachable(why) = house.engine.stand(brief.id, wait.max(VISIT)).await? {
+    let patience = if wait.is_zero() { VISIT } else { wait };
+    if let Joined::Waiting(why) | Joined::Unreachable(why) = house.engine.stand(brief.id, patience).await? {
         let brief = house.engine.info(brief.id).await?.brief;
         caller.say(Reply::Joined { brief, how: Joined::Waiting(why), instead_of: None }).await?;
         return Ok(exit::PENDING);

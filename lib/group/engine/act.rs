@@ -49,6 +49,10 @@ impl House {
     /// # Errors
     /// We may not ([`crate::error::Kind::Refused`]).
     pub async fn invite(&self, group: GroupId, terms: Terms) -> Result<(Link, EntryId)> {
+        self.with_news(group, || self.try_to_invite(group, terms)).await
+    }
+
+    async fn try_to_invite(&self, group: GroupId, terms: Terms) -> Result<(Link, EntryId)> {
         let group = self.group(&group)?;
         let (house, at) = (self.clone(), group.clone());
         let made = on_disk(move || {
@@ -81,6 +85,10 @@ impl House {
     /// # Errors
     /// We may not ([`crate::error::Kind::Refused`]); there is no such member, wish or invite ([`crate::error::Kind::No`]).
     pub async fn act(&self, group: GroupId, deed: Deed) -> Result<Option<EntryId>> {
+        self.with_news(group, || self.try_to_act(group, deed.clone())).await
+    }
+
+    async fn try_to_act(&self, group: GroupId, deed: Deed) -> Result<Option<EntryId>> {
         let group = self.group(&group)?;
         let (house, at) = (self.clone(), group.clone());
         let id = on_disk(move || {

@@ -195,8 +195,8 @@ impl Links {
         self.reach.values().find_map(|reach| reach.failure.clone())
     }
 
-    /// Whether nobody is connected or being dialed.
+    /// Whether nobody is connected or being dialed: asked once [`House::reach`] has begun to dial.
     pub(super) fn has_tried_all(&self) -> bool {
-        self.sessions.is_empty() && !self.reach.is_empty() && !self.reach.values().any(|reach| reach.is_dialed)
+        self.sessions.is_empty() && !self.reach.values().any(|reach| reach.is_dialed)
     }
 }

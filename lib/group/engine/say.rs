@@ -6,7 +6,7 @@ use super::{House, Status, millis};
 use crate::addr::HostPort;
 use crate::chat::Config;
 use crate::conn::Listener;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::group::keys::joint_id;
 use crate::group::replica::Words;
 use crate::json;
@@ -23,6 +23,9 @@ use tokio::time::{Instant, timeout_at};
 /// How long it is waited for an entry to leave where nobody waits for an answer.
 const LEAVES_WITHIN: Duration = Duration::from_secs(5);
 
+/// How long it is waited for news that may allow what was refused.
+const NEWS_WITHIN: Duration = Duration::from_secs(3);
+
 /// How soon those are dialed anew who could not be reached.
 const DIAL_AGAIN: Duration = Duration::from_millis(250);
 
@@ -35,6 +38,10 @@ impl House {
         if text.len() > MAX_TEXT_LEN {
             return Err(Error::usage(format!("the text has {} bytes; the most is {MAX_TEXT_LEN}", text.len())));
         }
+        self.with_news(group, || self.try_to_say(group, text.clone(), reply_to)).await
+    }
+
+    async fn try_to_say(&self, group: GroupId, text: String, reply_to: Option<EntryId>) -> Result<EntryId> {
         let group = self.group(&group)?;
         let (house, at) = (self.clone(), group.clone());
         let id =
@@ -83,6 +90,24 @@ impl House {
             let soon = until.min(Instant::now() + DIAL_AGAIN);
             // Late, or something has changed: it is looked at anew in either case.
             let _ = timeout_at(soon, changes.changed()).await;
+        }
+    }
+
+    /// Tries to do something. What is refused may be allowed by news that have not come yet, or concern somebody of whom nothing
+    /// has come yet: then members are met, and it is tried once more.
+    pub(super) async fn with_news<R, F>(&self, group: GroupId, attempt: impl Fn() -> F) -> Result<R>
+    where
+        F: Future<Output = Result<R>>,
+    {
+        let error = match attempt().await {
+            Err(error) if matches!(error.kind(), ErrorKind::Refused | ErrorKind::No) => error,
+            done => return done,
+        };
+        let at = self.group(&group)?;
+        let is_active = on_disk(move || Ok(at.state().facts.status == Status::Active)).await?;
+        match is_active && self.visit(group, NEWS_WITHIN).await.is_ok() {
+            true => attempt().await,
+            false => Err(error),
         }
     }
 

@@ -4,7 +4,7 @@
 use super::group::{Group, Loaded};
 use super::{House, Status, millis};
 use crate::chat::Config;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::group::home::forgotten_before;
 use crate::group::keys::{EpochKey, wrap};
 use crate::group::replica::MOST_AHEAD;
@@ -51,7 +51,7 @@ pub(super) fn tend(house: &House, group: &Arc<Group>) {
             if addresses.is_empty() { Ok(()) } else { at.announce(&announcer, &addresses) }
         });
         if let Err(error) = announced.await {
-            house.say_once(&group, house.me().public(), &error.to_string());
+            say_failure(&house, &group, &error);
         }
         let at = group.clone();
         let me = house.me().public();
@@ -74,9 +74,16 @@ pub(super) fn tend(house: &House, group: &Arc<Group>) {
         match done.await {
             Ok(true) => group.change(),
             Ok(false) => {}
-            Err(error) => house.say_once(&group, me, &error.to_string()),
+            Err(error) => say_failure(&house, &group, &error),
         }
     });
+}
+
+/// Says what failed, unless the group was given up meanwhile.
+fn say_failure(house: &House, group: &Group, error: &Error) {
+    if house.loaded(&group.id).is_some() {
+        house.say_once(group, house.me().public(), &error.to_string());
+    }
 }
 
 /// What is to be done.
