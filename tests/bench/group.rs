@@ -14,6 +14,7 @@ use keywire::proto::group::roster::Op;
 use keywire::proto::group::{Class, Entry, EntryId, GROUP, GroupId, History, Inc, Kind, LogId, Mode};
 use keywire::store::Store;
 use nix::sys::resource::{UsageWho, getrusage};
+use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -51,11 +52,12 @@ async fn serve(house: &House) -> tokio::task::JoinHandle<()> {
 /// What is read of a long history for its end.
 fn last(table: &mut Table, runtime: &tokio::runtime::Runtime) {
     let user = User::with_key();
-    let (store, me) = (Store::at(&user.home()), identity(&user));
-    let house = House::open(store.clone(), me.clone(), Options::default()).unwrap();
+    let house = House::open(Store::at(&user.home()), identity(&user.home()), Options::default()).unwrap();
     let group = runtime.block_on(house.create("long".to_owned(), Mode::Private, History::All)).unwrap();
     drop(house);
-    fill(&store, &me, group, HISTORY, 4);
+    // A process that is begun counts for as large as the one that begins it: that must not have written all this.
+    let mut writer = std::process::Command::new(std::env::current_exe().unwrap());
+    assert!(writer.arg(FILL).arg(user.home()).arg(group.to_string()).status().unwrap().success());
     let times: Vec<Duration> = (0..20)
         .map(|_| {
             let start = Instant::now();
@@ -75,15 +77,23 @@ fn last(table: &mut Table, runtime: &tokio::runtime::Runtime) {
     ]);
 }
 
-fn identity(user: &User) -> Arc<KeyPair> {
-    let file = IdentityFile::locate(Some(&user.home().join("identity.json"))).unwrap();
+/// The word that has this program write the long history in a state directory.
+pub const FILL: &str = "fill-group";
+
+/// Does so.
+pub fn fill_as_told(dir: &Path, group: &str) {
+    fill(&Store::at(dir), &identity(dir), group.parse().unwrap(), HISTORY, 4);
+}
+
+fn identity(dir: &Path) -> Arc<KeyPair> {
+    let file = IdentityFile::locate(Some(&dir.join("identity.json"))).unwrap();
     Arc::new(file.load(|| unreachable!("it has no passphrase")).unwrap())
 }
 
 /// A newcomer of its own process gets a log of many entries.
 fn cold(table: &mut Table, runtime: &tokio::runtime::Runtime) {
     let (old, new) = (User::with_key(), User::with_key());
-    let (store, me) = (Store::at(&old.home()), identity(&old));
+    let (store, me) = (Store::at(&old.home()), identity(&old.home()));
     let open = || House::open(store.clone(), me.clone(), Options::default()).unwrap();
     let group =
         runtime.block_on(async { open().create("long".to_owned(), Mode::Private, History::All).await.unwrap() });

@@ -53,6 +53,11 @@ const TOPICS: [Topic; 10] = [
 fn main() {
     // Cargo adds an option of its own.
     let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    if let [word, dir, group] = &words[..]
+        && word == group::FILL
+    {
+        return group::fill_as_told(dir.as_ref(), group);
+    }
     let wanted = |name: &str| words.is_empty() || words.iter().any(|word| name.contains(word.as_str()));
     let topics: Vec<&Topic> = TOPICS.iter().filter(|(name, _)| wanted(name)).collect();
     assert!(!topics.is_empty(), "no such topic; there are {:?}", TOPICS.map(|(name, _)| name));

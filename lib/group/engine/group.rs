@@ -24,6 +24,8 @@ pub(super) struct Group {
     state: Mutex<Loaded>,
     /// Counts what changes: entries, connections, what others hold.
     changed: watch::Sender<u64>,
+    /// Counts changes of entries: what there is to say to others.
+    news: watch::Sender<u64>,
     pub(super) links: Mutex<Links>,
 }
 
@@ -111,6 +113,7 @@ impl Group {
             genesis,
             state: Mutex::new(loaded),
             changed: watch::Sender::new(0),
+            news: watch::Sender::new(0),
             links: Mutex::default(),
         })
     }
@@ -124,9 +127,21 @@ impl Group {
         lock(&self.links)
     }
 
-    /// Says that something has changed.
+    /// Says that entries have changed.
     pub(super) fn change(&self) {
+        self.news.send_modify(|count| *count += 1);
+        self.change_links();
+    }
+
+    /// Says that something has changed about the connections. They have nothing to say because of that: were each woken by
+    /// what the others hear, one message would cost the square of them.
+    pub(super) fn change_links(&self) {
         self.changed.send_modify(|count| *count += 1);
+    }
+
+    /// When entries change.
+    pub(super) fn news(&self) -> watch::Receiver<u64> {
+        self.news.subscribe()
     }
 
     pub(super) fn changes(&self) -> watch::Receiver<u64> {

@@ -123,7 +123,7 @@ pub(super) async fn ask_to_join(
                 let (house, at) = (house.clone(), group.clone());
                 on_disk(move || at.state().set_status(&house, Status::Waiting)).await?;
                 group.links().reach.entry(peer).or_default().failure = Some(why);
-                group.change();
+                group.change_links();
             }
             Some(hello) => return super::session::run(house, group, peer, sender, receiver, vec![hello]).await,
         }

@@ -132,7 +132,7 @@ impl House {
             (reach.is_refused, reach.failure) = (false, None);
         }
         drop(links);
-        group.change();
+        group.change_links();
     }
 
     async fn dial_member(&self, group: &Group, key: PublicKey, addresses: &[HostPort]) -> Result<Connection> {

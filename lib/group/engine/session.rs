@@ -34,7 +34,7 @@ struct Place<'a> {
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         self.group.links().sessions.remove(&self.id);
-        self.group.change();
+        self.group.change_links();
     }
 }
 
@@ -44,6 +44,9 @@ struct Look {
     /// Records that are to be sent.
     out: Vec<(u8, Vec<u8>)>,
     joins: Vec<(PublicKey, crate::sign::Signature, PublicKey)>,
+    /// Whether entries have changed.
+    has_news: bool,
+    /// Whether something has changed about this connection.
     has_changed: bool,
     /// The other is no member, and knows why.
     is_over: bool,
@@ -61,11 +64,11 @@ pub(super) async fn run(
     let (words, heard) = mpsc::channel(MOST_WORDS);
     let place = Place { group, id: house.next_id() };
     let link = Link { peer, is_met: false, is_behind: false, is_level: false, words };
-    let mut changes = group.changes();
+    let mut news = group.news();
     let is_behind = group.is_behind();
     group.links().sessions.insert(place.id, link);
     let ended =
-        carry(house, group, &place, peer, (&mut sender, &mut receiver), heard, &mut changes, is_behind, early).await;
+        carry(house, group, &place, peer, (&mut sender, &mut receiver), heard, &mut news, is_behind, early).await;
     drop(place);
     match ended {
         Ok(()) => {
@@ -102,7 +105,7 @@ async fn carry(
     peer: PublicKey,
     (sender, receiver): (&mut Sender, &mut Receiver),
     mut words: mpsc::Receiver<Message>,
-    changes: &mut tokio::sync::watch::Receiver<u64>,
+    news: &mut tokio::sync::watch::Receiver<u64>,
     is_behind: bool,
     early: Vec<Message>,
 ) -> Result<()> {
@@ -123,8 +126,10 @@ async fn carry(
                 house.say_once(group, peer, &error.to_string());
             }
         }
-        if look.has_changed {
-            group.change();
+        match (look.has_news, look.has_changed) {
+            (true, _) => group.change(),
+            (false, true) => group.change_links(),
+            (false, false) => {}
         }
         if look.is_over {
             // It may not read what has us part.
@@ -150,7 +155,7 @@ async fn carry(
                 }
             }
             driven = sender.drive() => driven?,
-            changed = changes.changed() => if changed.is_err() { return Ok(()) },
+            changed = news.changed() => if changed.is_err() { return Ok(()) },
             Some(word) = words.recv(), if has_room => if let Some(session) = &mut session { session.say(word) },
             () = until(wake) => {}
             () = &mut stopped => return Ok(()),
@@ -181,11 +186,11 @@ async fn look(
         let now = millis(SystemTime::now());
         let me = house.me().public();
         let mut state = group.state();
-        let (mut joins, mut has_changed) = (Vec::new(), false);
+        let (mut joins, mut has_news, mut has_changed) = (Vec::new(), false, false);
         for message in incoming {
             match session.hear(&mut state.replica, message, now)? {
                 Came::Entries(taken) => {
-                    has_changed |= !taken.stored.is_empty();
+                    has_news |= !taken.stored.is_empty();
                     for (author, why) in taken.refused {
                         house.notice(&group, author, &why);
                     }
@@ -199,7 +204,7 @@ async fn look(
                     }
                 }
                 Came::Fork(fork) => {
-                    has_changed = true;
+                    has_news = true;
                     house.notice_fork(&group, &fork);
                 }
                 Came::Join { capability, signature, joiner } => joins.push((capability, signature, joiner)),
@@ -246,7 +251,7 @@ async fn look(
         }
         drop(links);
         drop(state);
-        Ok(Look { session, out, joins, has_changed, is_over })
+        Ok(Look { session, out, joins, has_news, has_changed, is_over })
     })
     .await
 }
