@@ -110,7 +110,8 @@ impl Screen {
         tcgetattr(borrow(self.master.as_raw_fd().unwrap())).unwrap()
     }
 
-    fn is_raw(&self) -> bool {
+    /// Whether keys are read one by one, and not shown.
+    pub fn is_raw(&self) -> bool {
         !self.modes().local_flags.intersects(LocalFlags::ICANON | LocalFlags::ECHO)
     }
 

@@ -36,6 +36,8 @@ fn nothing_typed_at_the_prompt_for_a_link_is_no_link() {
     for keys in ["\x04", "\r", " \r"] {
         let mut screen = Screen::with(&ada.user, binary("kw-group"), &["join"]);
         screen.expect("invite link: ");
+        // Until then, Ctrl-D would be the terminal's own.
+        eventually("keys are read", || screen.is_raw());
         screen.type_keys(keys);
         assert_eq!(screen.ends(), 2, "{}", screen.all());
         screen.expect("kw-group: no link was typed");
