@@ -25,7 +25,7 @@ pub use pulse::MISSED as KEEPALIVE_MISSED;
 pub use receive::{Batch, MAX_ERROR_TEXT, Receiver, Record};
 pub use send::{Closing, Sender};
 
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::key::PublicKey;
 use crate::noise::Transport;
 use pulse::Pulse;
@@ -95,6 +95,19 @@ impl Reason {
             Reason::BadRequest => 2,
             Reason::Unavailable => 3,
             Reason::ShuttingDown => 4,
+        }
+    }
+
+    /// What the other side is told of an error that ends a conversation here, if anything: that something of ours cannot be read or
+    /// written, but not what, for names of files are none of its business; and which of its own words made no sense.
+    #[must_use]
+    pub fn of(error: &Error) -> Option<(Self, String)> {
+        match error.kind() {
+            Kind::State => Some((Reason::Unavailable, "what is kept here cannot be read or written now".to_owned())),
+            Kind::Network if error.to_string().starts_with("protocol error") => {
+                Some((Reason::BadRequest, error.to_string()))
+            }
+            _ => None,
         }
     }
 
@@ -177,5 +190,19 @@ impl Connection {
     #[must_use]
     pub fn split(self) -> (Sender, Receiver) {
         (self.sender, self.receiver)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_other_side_hears_what_is_its_business_and_the_name_of_no_file_of_ours() {
+        let (why, text) = Reason::of(&Error::state("cannot write /home/ada/log: no space left")).unwrap();
+        assert!(why == Reason::Unavailable && !text.contains("/home"), "{text}");
+        let (why, text) = Reason::of(&Error::protocol("a second HELLO")).unwrap();
+        assert!(why == Reason::BadRequest && text.contains("a second HELLO"), "{text}");
+        assert_eq!(Reason::of(&Error::network("the connection was lost")), None);
     }
 }

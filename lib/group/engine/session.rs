@@ -81,15 +81,13 @@ pub(super) async fn run(
                 house.say_once(group, house.me().public(), &error.to_string());
                 group.links().trouble = Some(error.to_string());
             }
-            let why = match error.kind() {
-                Kind::State => Some(Reason::Unavailable),
-                Kind::Refused => Some(Reason::Refused),
-                Kind::Network if error.to_string().starts_with("protocol error") => Some(Reason::BadRequest),
-                _ => None,
+            let told = match error.kind() {
+                Kind::Refused => Some((Reason::Refused, error.to_string())),
+                _ => Reason::of(&error),
             };
-            if let Some(why) = why {
+            if let Some((why, text)) = told {
                 // The error that led here is the one to report.
-                let _ = sender.fail(why, &error.to_string()).await;
+                let _ = sender.fail(why, &text).await;
                 receiver.drain(END_WITHIN).await;
             }
             Err(error)

@@ -81,22 +81,13 @@ pub(super) async fn run(engine: &Engine, line: &Line, mut place: Place, connecti
             Ok(())
         }
         Err(error) => {
-            if let Some(why) = told_to_peer(&error) {
+            if let Some((why, text)) = Reason::of(&error) {
                 // The error that led here is the one to report.
-                let _ = sender.fail(why, &error.to_string()).await;
+                let _ = sender.fail(why, &text).await;
                 receiver.drain(END_WITHIN).await;
             }
             Err(error)
         }
-    }
-}
-
-/// What the peer hears of an error that ends the session.
-fn told_to_peer(error: &Error) -> Option<Reason> {
-    match error.kind() {
-        Kind::State => Some(Reason::Unavailable),
-        Kind::Network if error.to_string().starts_with("protocol error") => Some(Reason::BadRequest),
-        _ => None,
     }
 }
 
