@@ -35,17 +35,22 @@ impl House {
     /// They refuse us ([`crate::error::Kind::Refused`]).
     pub async fn stand(&self, group: GroupId, patience: Duration) -> Result<Joined> {
         let group = self.group(&group)?;
-        let (at, me) = (group.clone(), self.me().public());
-        let (status, is_member) = on_disk(move || {
-            let state = at.state();
-            Ok((state.facts.status, state.replica.roster().role(&me).is_some()))
-        })
-        .await?;
+        let (status, is_member) = self.standing_in(&group).await?;
         match status {
             Status::Pending | Status::Waiting => self.be_let_in(&group, Instant::now() + patience).await,
             Status::Active if !is_member => self.visit(group.id, patience).await.map(|()| Joined::Active),
             Status::Active | Status::Left | Status::Removed => Ok(Joined::Active),
         }
+    }
+
+    /// How we stand, and whether the roster has us.
+    async fn standing_in(&self, group: &Arc<Group>) -> Result<(Status, bool)> {
+        let (group, me) = (group.clone(), self.me().public());
+        on_disk(move || {
+            let state = group.state();
+            Ok((state.facts.status, state.replica.roster().role(&me).is_some()))
+        })
+        .await
     }
 
     /// Asks the members of a group to be let in.
@@ -54,12 +59,7 @@ impl House {
         self.reach(group).await?;
         loop {
             changes.mark_unchanged();
-            let (at, me) = (group.clone(), self.me().public());
-            let (status, is_member) = on_disk(move || {
-                let state = at.state();
-                Ok((state.facts.status, state.replica.roster().role(&me).is_some()))
-            })
-            .await?;
+            let (status, is_member) = self.standing_in(group).await?;
             match status {
                 Status::Active if is_member && group.links().sessions.values().any(|link| link.is_level) => {
                     return Ok(Joined::Active);
