@@ -41,7 +41,8 @@ const WAIT_WITHIN: Duration = Duration::from_secs(60);
 /// What becomes of a wish.
 pub(super) enum Answer {
     Member,
-    Wait(&'static str),
+    /// In these words, and for how long its connection is kept meanwhile.
+    Wait(&'static str, Duration),
     No(String),
 }
 
@@ -81,11 +82,11 @@ impl House {
                 receiver.drain(Duration::from_secs(1)).await;
                 return Ok(());
             }
-            Answer::Wait(why) => {
+            Answer::Wait(why, within) => {
                 for (kind, body) in Message::Wait(why.to_owned()).records() {
                     sender.send(kind, &[&body]).await?;
                 }
-                let until = Instant::now() + WAIT_WITHIN;
+                let until = Instant::now() + within;
                 while !is_member(group, peer).await? {
                     let changed = tokio::time::timeout_at(until, changes.changed());
                     tokio::select! {
@@ -119,7 +120,7 @@ impl House {
         let answer = on_disk(move || house.consider(&at, capability, signature, joiner)).await?;
         match &answer {
             Answer::Member => group.change(),
-            Answer::Wait(_) if from.is_none() && group.links().is_new(joiner, capability) => {
+            Answer::Wait(..) if from.is_none() && group.links().is_new(joiner, capability) => {
                 let state = group.clone();
                 let admins: Vec<PublicKey> = on_disk(move || {
                     let state = state.state();
@@ -132,7 +133,7 @@ impl House {
                     let _ = link.words.try_send(Message::Join { capability, signature, joiner });
                 }
             }
-            Answer::Wait(_) | Answer::No(_) => {}
+            Answer::Wait(..) | Answer::No(_) => {}
         }
         Ok(answer)
     }
@@ -158,8 +159,8 @@ impl House {
         let Some(invite) = roster.invites().get(&capability) else {
             return match roster.role(&self.me().public()) {
                 Some(Role::Owner) => no("this invite was revoked"),
-                // It may be newer than what we know.
-                _ => Ok(Answer::Wait("this member does not know the invite yet")),
+                // It may be newer than what we know, or invented: that must not keep others out.
+                _ => Ok(Answer::Wait("this member does not know the invite yet", WISH_WITHIN)),
             };
         };
         if invite.expires <= now / 1000 {
@@ -173,24 +174,24 @@ impl House {
         }
         let may = roster.role(&self.me().public()).is_some_and(|role| role >= Role::Admin);
         if !may {
-            return Ok(Answer::Wait("the wish was passed on to the admins"));
+            return Ok(Answer::Wait("the wish was passed on to the admins", WAIT_WITHIN));
         }
         // Who was removed does not come back by a link that somebody gave away.
         if invite.approve || roster.is_removed(&joiner) {
-            let since = now / 1000;
+            let seconds = now / 1000;
             let counts = |join: &Join| {
                 let invite = roster.invites().get(&join.capability);
-                invite.is_some_and(|invite| invite.left > 0 && invite.expires > since)
+                invite.is_some_and(|invite| invite.left > 0 && invite.expires > seconds)
             };
             state.kept.drop_joins(|join| !counts(join))?;
             let join = Join { member: joiner, capability, signature, since: Time::of(at) };
             return match state.kept.add_join(join)? {
                 Joining::Full => no("as many as can wait for an admin do so already; try again later"),
-                Joining::Waits => Ok(Answer::Wait("an admin must approve you")),
+                Joining::Waits => Ok(Answer::Wait("an admin must approve you", WAIT_WITHIN)),
                 Joining::New => {
                     let text = format!("{joiner} wants to become a member; 'kw-group approve' lets it in");
                     self.say_once(group, joiner, &text);
-                    Ok(Answer::Wait("an admin must approve you"))
+                    Ok(Answer::Wait("an admin must approve you", WAIT_WITHIN))
                 }
             };
         }

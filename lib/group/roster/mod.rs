@@ -154,7 +154,7 @@ impl Roster {
         *key == self.owner || self.people.get(key).is_some_and(Person::was_member)
     }
 
-    /// Whether `key` was removed, and not added again: no invite lets it in.
+    /// Whether `key` was removed, and not added again: no invite alone lets it in.
     #[must_use]
     pub fn is_removed(&self, key: &PublicKey) -> bool {
         !self.members.contains_key(key) && self.people.get(key).is_some_and(Person::was_removed)
