@@ -95,23 +95,25 @@ pub(super) enum Want {
 }
 
 impl Group {
-    /// Puts on the disk when members were seen, where that is more than `news` milliseconds later than what is there.
+    /// Puts on the disk when members were seen, all together, if one was so more than `news` milliseconds after what is there.
     pub(super) fn keep_seen(&self, news: u64) -> Result<()> {
         let mut state = self.state();
         let links = self.links();
-        let is_news = |kept: Option<u64>, at: u64| kept.is_none_or(|kept| kept + news < at);
-        let mut known = state.known.clone();
-        for (key, at) in links.reach.iter().filter_map(|(key, reach)| Some((*key, reach.seen?))) {
-            if is_news(known.seen.get(&key).copied(), at) {
-                known.seen.insert(key, at);
-            }
-        }
-        known.synced = links.synced.filter(|at| is_news(known.synced, *at)).or(known.synced);
+        let seen: Vec<(PublicKey, u64)> =
+            links.reach.iter().filter_map(|(key, reach)| Some((*key, reach.seen?))).collect();
+        let synced = links.synced;
         drop(links);
-        if known != state.known {
-            state.kept.keep_known(&known)?;
-            state.known = known;
+        let is_news = |kept: Option<u64>, at: u64| kept.is_none_or(|kept| kept + news < at);
+        let has_news = seen.iter().any(|(key, at)| is_news(state.known.seen.get(key).copied(), *at))
+            || synced.is_some_and(|at| is_news(state.known.synced, at));
+        if !has_news {
+            return Ok(());
         }
+        let mut known = state.known.clone();
+        known.seen.extend(seen);
+        known.synced = synced.or(known.synced);
+        state.kept.keep_known(&known)?;
+        state.known = known;
         Ok(())
     }
 }
