@@ -1,13 +1,14 @@
 //! Whatever happens on the way, all who meet in the end have the same.
 
-use super::net::{BEGIN, Dice, Net};
+use super::net::{BEGIN, Net};
+use crate::dice::Dice;
 use crate::proto::group::roster::{Op, Role};
 use crate::proto::group::{EntryId, Mode};
 use std::collections::BTreeSet;
 
 /// One run: what was said and stored is in `said`.
 fn run(seed: u64, mode: Mode) {
-    let mut dice = Dice::new(seed);
+    let mut dice = Dice::new(seed + 1);
     let count = 3 + dice.roll(4);
     let mut net = Net::group(count as u8, mode);
     let mut said: Vec<(usize, EntryId)> = Vec::new();
@@ -37,15 +38,7 @@ fn run(seed: u64, mode: Mode) {
                 net.cut_all_of(node);
                 net.nodes[node].restored();
             }
-            _ if !net.wires.is_empty() => {
-                let (wire, end) = (dice.roll(net.wires.len()), dice.roll(2));
-                if dice.roll(2) == 0 {
-                    net.speak(wire, end);
-                } else {
-                    net.hear(wire, end);
-                }
-            }
-            _ => {}
+            _ => net.go_on(&mut dice),
         }
     }
     for one in 0..count {
@@ -115,7 +108,7 @@ fn check(net: &Net, said: &[(usize, EntryId)], seed: u64) {
 
 /// One run in which states are copied and used twice: logs of content and of acts have branches of several entries.
 fn run_with_copies(seed: u64, mode: Mode) {
-    let mut dice = Dice::new(seed);
+    let mut dice = Dice::new(seed + 1);
     let honest = 3 + dice.roll(2);
     let count = honest + 2;
     let mut net = Net::group(count as u8, mode);
@@ -155,15 +148,7 @@ fn run_with_copies(seed: u64, mode: Mode) {
                 net.cut_all_of(node);
                 net.nodes[node].restart();
             }
-            _ if !net.wires.is_empty() => {
-                let (wire, end) = (dice.roll(net.wires.len()), dice.roll(2));
-                if dice.roll(2) == 0 {
-                    net.speak(wire, end);
-                } else {
-                    net.hear(wire, end);
-                }
-            }
-            _ => {}
+            _ => net.go_on(&mut dice),
         }
     }
     for _ in 0..2 {

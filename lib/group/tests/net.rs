@@ -1,5 +1,6 @@
 //! The network: nodes, and wires between some of them, on which messages wait until the seed lets them through.
 
+use crate::dice::Dice;
 use crate::group::keys::{EpochKey, wrap};
 use crate::group::replica::{Replica, Words};
 use crate::group::session::{Came, Session};
@@ -11,22 +12,6 @@ use std::collections::{BTreeMap, VecDeque};
 
 /// Milliseconds since 1970 at which every run begins.
 pub(super) const BEGIN: u64 = 1_800_000_000_000;
-
-/// Random numbers that are the same in each run.
-pub(super) struct Dice(u64);
-
-impl Dice {
-    pub(super) fn new(seed: u64) -> Self {
-        Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
-    }
-
-    pub(super) fn roll(&mut self, below: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize % below
-    }
-}
 
 /// A key pair that is always the same.
 pub(super) fn key_pair(number: u8) -> KeyPair {
@@ -280,6 +265,19 @@ impl Net {
                 true
             }
             None => false,
+        }
+    }
+
+    /// One end of a wire speaks or hears, if there is one.
+    pub(super) fn go_on(&mut self, dice: &mut Dice) {
+        if self.wires.is_empty() {
+            return;
+        }
+        let (wire, end) = (dice.roll(self.wires.len()), dice.roll(2));
+        if dice.roll(2) == 0 {
+            self.speak(wire, end);
+        } else {
+            self.hear(wire, end);
         }
     }
 
