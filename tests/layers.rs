@@ -38,6 +38,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("blake3", &["lib/copy/"]),
     ("indicatif", &["bins/scp/"]),
     ("qrcode", &["lib/qr.rs"]),
+    ("prost", &["lib/proto/inbox/"]),
 ];
 
 fn sources(below: &str) -> Vec<PathBuf> {
