@@ -1,7 +1,9 @@
 //! A Noise handshake whose messages may be days apart: snow cannot put an unfinished one down and take it up again.
 //!
-//! `Noise_XX_25519_ChaChaPoly_BLAKE2b` (Noise specification, revision 34) for the patterns KK, KX and XK. What an unfinished
-//! handshake needs to go on is its ephemeral key and the messages so far: whoever has both does the steps once more.
+//! `Noise_XX_25519_ChaChaPoly_BLAKE2b` (Noise specification, revision 34) for the patterns KK, KX, XK and KXfallback. What
+//! an unfinished handshake needs to go on is its ephemeral key and the messages so far: whoever has both does the steps
+//! once more. In KXfallback the responder's ephemeral key is out before the first message, which is then the only one:
+//! whoever has that key seals to a responder that is not there. snow has no such pattern at all.
 
 use crate::error::{Error, Result};
 use crate::kdf::{self, Secret};
@@ -21,6 +23,8 @@ pub enum Pattern {
     KX,
     /// The initiator knows the responder's key: `-> e, es`, `<- e, ee`, `-> s, se`.
     XK,
+    /// The initiator knows the responder's key and an ephemeral key of it: `-> e, ee, es, s, se` (section 10.4).
+    KXfallback,
 }
 
 /// Which end of a handshake this is.
@@ -46,11 +50,18 @@ enum Token {
     Ss,
 }
 
+/// Which of the two keys that each end has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Which {
+    Fixed,
+    Ephemeral,
+}
+
 /// What a pattern is made of.
 struct Steps {
     name: &'static [u8],
-    /// Whose static keys both know, and hash before the first message, in this order.
-    before: &'static [Role],
+    /// The keys that both know, and hash before the first message, in this order: whose, and which.
+    before: &'static [(Role, Which)],
     /// The messages, the initiator's first.
     messages: &'static [&'static [Token]],
 }
@@ -59,21 +70,27 @@ impl Pattern {
     const fn steps(self) -> Steps {
         use Role::{Initiator, Responder};
         use Token::{E, Ee, Es, S, Se, Ss};
+        use Which::{Ephemeral, Fixed};
         match self {
             Pattern::KK => Steps {
                 name: b"Noise_KK_25519_ChaChaPoly_BLAKE2b",
-                before: &[Initiator, Responder],
+                before: &[(Initiator, Fixed), (Responder, Fixed)],
                 messages: &[&[E, Es, Ss], &[E, Ee, Se]],
             },
             Pattern::KX => Steps {
                 name: b"Noise_KX_25519_ChaChaPoly_BLAKE2b",
-                before: &[Initiator],
+                before: &[(Initiator, Fixed)],
                 messages: &[&[E], &[E, Ee, Se, S, Es]],
             },
             Pattern::XK => Steps {
                 name: b"Noise_XK_25519_ChaChaPoly_BLAKE2b",
-                before: &[Responder],
+                before: &[(Responder, Fixed)],
                 messages: &[&[E, Es], &[E, Ee], &[S, Se]],
+            },
+            Pattern::KXfallback => Steps {
+                name: b"Noise_KXfallback_25519_ChaChaPoly_BLAKE2b",
+                before: &[(Responder, Fixed), (Responder, Ephemeral)],
+                messages: &[&[E, Ee, Es, S, Se]],
             },
         }
     }
@@ -105,9 +122,37 @@ struct Keys<'a> {
     ephemeral: KeyPair,
 }
 
-struct Known {
-    fixed: Option<PublicKey>,
-    ephemeral: Option<PublicKey>,
+impl Keys<'_> {
+    fn get(&self, which: Which) -> &KeyPair {
+        match which {
+            Which::Fixed => self.fixed,
+            Which::Ephemeral => &self.ephemeral,
+        }
+    }
+}
+
+/// What is known of the other end's keys.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Known {
+    /// Its static key, by which it is known to the world.
+    pub fixed: Option<PublicKey>,
+    /// Its ephemeral key, made for one handshake.
+    pub ephemeral: Option<PublicKey>,
+}
+
+impl Known {
+    /// The static key alone.
+    #[must_use]
+    pub fn fixed(key: PublicKey) -> Self {
+        Known { fixed: Some(key), ephemeral: None }
+    }
+
+    fn get(&self, which: Which) -> Option<PublicKey> {
+        match which {
+            Which::Fixed => self.fixed,
+            Which::Ephemeral => self.ephemeral,
+        }
+    }
 }
 
 /// What a finished handshake leaves.
@@ -123,35 +168,37 @@ pub struct Finished {
 }
 
 impl<'a> Handshake<'a> {
-    /// Begins. `peer` is the other end's static key where the pattern says that this side knows it; `ephemeral` is this
-    /// side's ephemeral key.
+    /// Begins. `peer` is what this side knows of the other end beforehand: just what the pattern says that it knows.
+    /// `ephemeral` is this side's ephemeral key.
     ///
     /// # Errors
-    /// A pattern that needs the peer's key, without it; one that brings it later, with it.
+    /// A pattern that needs a key of the peer, without it; one that brings it later, with it.
     pub fn new(
         pattern: Pattern,
         role: Role,
         prologue: &[u8],
         me: &'a KeyPair,
-        peer: Option<PublicKey>,
+        peer: Known,
         ephemeral: &SecretKey,
     ) -> Result<Self> {
         let steps = pattern.steps();
-        let is_known = steps.before.contains(&role.other());
-        if is_known != peer.is_some() {
-            let has = if is_known { "needs the peer's key" } else { "learns the peer's key on the way" };
-            return Err(Error::state(format!("the {role:?} of the handshake {pattern:?} {has}")));
-        }
-        let mut symmetric = Symmetric::new(steps.name);
-        symmetric.mix_hash(prologue);
-        for whose in steps.before {
-            let key = if *whose == role { me.public() } else { known(peer)? };
-            symmetric.mix_hash(key.as_bytes());
+        for which in [Which::Fixed, Which::Ephemeral] {
+            let is_known = steps.before.contains(&(role.other(), which));
+            if is_known != peer.get(which).is_some() {
+                let has = if is_known { "is given" } else { "is not given" };
+                return Err(Error::state(format!("the {role:?} of {pattern:?} {has} the peer's {which:?} key")));
+            }
         }
         let ephemeral = KeyPair::from_secret(SecretKey::from_bytes(ephemeral.expose()));
-        let (ours, theirs) = (Keys { fixed: me, ephemeral }, Known { fixed: peer, ephemeral: None });
+        let ours = Keys { fixed: me, ephemeral };
+        let mut symmetric = Symmetric::new(steps.name);
+        symmetric.mix_hash(prologue);
+        for (whose, which) in steps.before {
+            let key = if *whose == role { ours.get(*which).public() } else { known(peer.get(*which))? };
+            symmetric.mix_hash(key.as_bytes());
+        }
         let messages = steps.messages;
-        Ok(Handshake { role, ours, theirs, turn: Role::Initiator, messages, symmetric: Some(symmetric) })
+        Ok(Handshake { role, ours, theirs: peer, turn: Role::Initiator, messages, symmetric: Some(symmetric) })
     }
 
     /// Writes the next message.
@@ -235,16 +282,17 @@ impl<'a> Handshake<'a> {
     }
 
     fn agree(&self, agreement: Token) -> Result<Zeroizing<[u8; KEY_LEN]>> {
-        let initiates = self.role == Role::Initiator;
-        let (ours_is_fixed, theirs_is_fixed) = match agreement {
-            Token::Ss => (true, true),
-            Token::Es => (!initiates, initiates),
-            Token::Se => (initiates, !initiates),
-            _ => (false, false),
+        let (initiators, responders) = match agreement {
+            Token::Ss => (Which::Fixed, Which::Fixed),
+            Token::Es => (Which::Ephemeral, Which::Fixed),
+            Token::Se => (Which::Fixed, Which::Ephemeral),
+            _ => (Which::Ephemeral, Which::Ephemeral),
         };
-        let ours = if ours_is_fixed { self.ours.fixed } else { &self.ours.ephemeral };
-        let theirs = if theirs_is_fixed { self.theirs.fixed } else { self.theirs.ephemeral };
-        ours.secret().agree(&known(theirs)?)
+        let (ours, theirs) = match self.role {
+            Role::Initiator => (initiators, responders),
+            Role::Responder => (responders, initiators),
+        };
+        self.ours.get(ours).secret().agree(&known(self.theirs.get(theirs))?)
     }
 }
 

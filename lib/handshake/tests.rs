@@ -6,7 +6,9 @@ use crate::json::{self, Value};
 use data_encoding::HEXLOWER;
 
 const PATTERNS: &[u8] = include_bytes!("../../tests/vectors/patterns.json");
-const ALL: [Pattern; 3] = [Pattern::KK, Pattern::KX, Pattern::XK];
+const FALLBACK: &[u8] = include_bytes!("../../tests/vectors/fallback.json");
+const OF_CACOPHONY: [Pattern; 3] = [Pattern::KK, Pattern::KX, Pattern::XK];
+const ALL: [Pattern; 4] = [Pattern::KK, Pattern::KX, Pattern::XK, Pattern::KXfallback];
 
 /// The fixed secrets of one party.
 struct Party {
@@ -20,10 +22,18 @@ impl Party {
         Party { fixed: KeyPair::from_secret(secret(fixed)), ephemeral: secret(ephemeral) }
     }
 
-    fn begin(&self, pattern: Pattern, role: Role, prologue: &[u8], peer: PublicKey) -> Handshake<'_> {
+    /// Both public keys.
+    fn known(&self) -> Known {
+        let ephemeral = KeyPair::from_secret(SecretKey::from_bytes(self.ephemeral.expose()));
+        Known { fixed: Some(self.fixed.public()), ephemeral: Some(ephemeral.public()) }
+    }
+
+    fn begin(&self, pattern: Pattern, role: Role, prologue: &[u8], peer: &Party) -> Handshake<'_> {
+        let (all, none) = (peer.known(), Known::default());
         let known = match (pattern, role) {
-            (Pattern::KX, Role::Initiator) | (Pattern::XK, Role::Responder) => None,
-            _ => Some(peer),
+            (Pattern::KX, Role::Initiator) | (Pattern::XK | Pattern::KXfallback, Role::Responder) => none,
+            (Pattern::KXfallback, Role::Initiator) => all,
+            _ => Known { ephemeral: None, ..all },
         };
         Handshake::new(pattern, role, prologue, &self.fixed, known, &self.ephemeral).unwrap()
     }
@@ -42,8 +52,8 @@ impl Two {
 
     fn ends(&self, pattern: Pattern) -> [Handshake<'_>; 2] {
         [
-            self.initiator.begin(pattern, Role::Initiator, b"prologue", self.responder.fixed.public()),
-            self.responder.begin(pattern, Role::Responder, b"prologue", self.initiator.fixed.public()),
+            self.initiator.begin(pattern, Role::Initiator, b"prologue", &self.responder),
+            self.responder.begin(pattern, Role::Responder, b"prologue", &self.initiator),
         ]
     }
 
@@ -65,8 +75,8 @@ impl Two {
 fn the_published_vectors_of_cacophony_hold() {
     let all: Value = json::parse(PATTERNS, PATTERNS.len()).unwrap();
     let vectors = all["vectors"].as_array().unwrap();
-    assert_eq!(vectors.len(), ALL.len());
-    for (vector, pattern) in vectors.iter().zip(ALL) {
+    assert_eq!(vectors.len(), OF_CACOPHONY.len());
+    for (vector, pattern) in vectors.iter().zip(OF_CACOPHONY) {
         assert_eq!(vector["protocol_name"].as_str().unwrap().as_bytes(), pattern.steps().name);
         let hex = |of: &Value| HEXLOWER.decode(of.as_str().unwrap().as_bytes()).unwrap();
         let secret = |name: &str| SecretKey::from_bytes(&hex(&vector[name]).try_into().unwrap());
@@ -74,6 +84,7 @@ fn the_published_vectors_of_cacophony_hold() {
         let fixed = fixed.map(|name| KeyPair::from_secret(secret(name)));
         let begin = |role, me, ephemeral, prologue, known: &str| {
             let peer = vector.get(known).map(|key| PublicKey::from_bytes(&hex(key)).unwrap());
+            let peer = Known { fixed: peer, ephemeral: None };
             Handshake::new(pattern, role, &hex(&vector[prologue]), me, peer, &secret(ephemeral)).unwrap()
         };
         let mut initiator = begin(Role::Initiator, &fixed[0], ephemeral[0], "init_prologue", "init_remote_static");
@@ -105,6 +116,42 @@ fn the_published_vectors_of_cacophony_hold() {
             assert!(counters[0] > 0 && counters[1] > 0);
         }
     }
+}
+
+#[test]
+fn the_vector_of_a_handshake_with_one_message_holds_at_both_ends() {
+    let vector: Value = json::parse(FALLBACK, FALLBACK.len()).unwrap();
+    let hex = |name: &str| HEXLOWER.decode(vector[name].as_str().unwrap().as_bytes()).unwrap();
+    let party = |fixed: &str, ephemeral: &str| {
+        let [fixed, ephemeral] = [fixed, ephemeral].map(|of| SecretKey::from_bytes(&hex(of).try_into().unwrap()));
+        Party { fixed: KeyPair::from_secret(fixed), ephemeral }
+    };
+    let pattern = Pattern::KXfallback;
+    assert_eq!(vector["protocol_name"].as_str().unwrap().as_bytes(), pattern.steps().name);
+    let (from, to) = (party("init_static", "init_ephemeral"), party("resp_static", "resp_ephemeral"));
+    let mut initiator = from.begin(pattern, Role::Initiator, &hex("prologue"), &to);
+    let mut responder = to.begin(pattern, Role::Responder, &hex("prologue"), &from);
+    let message = initiator.write(&hex("payload")).unwrap();
+    assert_eq!(message, hex("message"));
+    assert_eq!(*responder.read(&message).unwrap(), hex("payload"));
+    for (end, peer) in [(initiator, &to), (responder, &from)] {
+        let end = end.finish().unwrap();
+        assert_eq!(end.peer, peer.fixed.public());
+        assert_eq!(end.hash[..], hex("handshake_hash"));
+        assert_eq!(end.from_initiator[..], hex("from_initiator"));
+        assert_eq!(end.from_responder[..], hex("from_responder"));
+    }
+}
+
+#[test]
+fn what_is_sealed_to_one_ephemeral_key_opens_with_no_other() {
+    let two = Two::new();
+    let [mut initiator, mut responder] = two.ends(Pattern::KXfallback);
+    let message = initiator.write(b"payload").unwrap();
+    let others = Party::new(3, 5);
+    let mut other = others.begin(Pattern::KXfallback, Role::Responder, b"prologue", &two.initiator);
+    assert!(other.read(&message).is_err());
+    assert_eq!(*responder.read(&message).unwrap(), b"payload");
 }
 
 #[test]
@@ -159,8 +206,7 @@ fn an_unfinished_handshake_is_taken_up_again_from_its_ephemeral_key() {
 fn another_prologue_or_another_key_is_another_handshake() {
     let two = Two::new();
     let stranger = Party::new(5, 6);
-    let to = two.responder.fixed.public();
-    let from = two.initiator.fixed.public();
+    let (from, to) = (&two.initiator, &two.responder);
     let refuses = |mut initiator: Handshake<'_>, mut responder: Handshake<'_>| {
         let message = initiator.write(b"").unwrap();
         assert!(responder.read(&message).is_err());
@@ -169,7 +215,7 @@ fn another_prologue_or_another_key_is_another_handshake() {
     };
     let good = || two.responder.begin(Pattern::KK, Role::Responder, b"prologue", from);
     refuses(two.initiator.begin(Pattern::KK, Role::Initiator, b"other", to), good());
-    refuses(two.initiator.begin(Pattern::KK, Role::Initiator, b"prologue", stranger.fixed.public()), good());
+    refuses(two.initiator.begin(Pattern::KK, Role::Initiator, b"prologue", &stranger), good());
     refuses(stranger.begin(Pattern::KK, Role::Initiator, b"prologue", to), good());
     refuses(two.initiator.begin(Pattern::XK, Role::Initiator, b"prologue", to), good());
 }
@@ -191,7 +237,7 @@ fn a_key_of_low_order_or_with_a_second_name_is_refused() {
 #[test]
 fn messages_come_in_their_turn_and_only_the_last_one_finishes() {
     let two = Two::new();
-    for pattern in ALL {
+    for pattern in OF_CACOPHONY {
         let [mut initiator, mut responder] = two.ends(pattern);
         assert!(responder.write(b"").is_err() && initiator.read(&[0; 64]).is_err());
         let first = initiator.write(b"").unwrap();
@@ -205,18 +251,35 @@ fn messages_come_in_their_turn_and_only_the_last_one_finishes() {
 }
 
 #[test]
-fn a_pattern_is_given_the_key_that_it_knows_and_no_other() {
+fn a_handshake_with_one_message_has_no_second() {
     let two = Two::new();
-    let begin = |pattern, role, known: bool| {
-        let peer = known.then(|| two.responder.fixed.public());
-        Handshake::new(pattern, role, b"", &two.initiator.fixed, peer, &two.initiator.ephemeral).is_ok()
-    };
-    for known in [true, false] {
-        assert_eq!(begin(Pattern::KK, Role::Initiator, known), known);
-        assert_eq!(begin(Pattern::KK, Role::Responder, known), known);
-        assert_eq!(begin(Pattern::KX, Role::Initiator, known), !known);
-        assert_eq!(begin(Pattern::KX, Role::Responder, known), known);
-        assert_eq!(begin(Pattern::XK, Role::Initiator, known), known);
-        assert_eq!(begin(Pattern::XK, Role::Responder, known), !known);
+    let [mut initiator, mut responder] = two.ends(Pattern::KXfallback);
+    assert!(responder.write(b"").is_err() && initiator.read(&[0; 112]).is_err());
+    let message = initiator.write(b"").unwrap();
+    responder.read(&message).unwrap();
+    assert!(initiator.write(b"").is_err() && responder.write(b"").is_err());
+    assert!(initiator.read(&message).is_err() && responder.read(&message).is_err());
+}
+
+#[test]
+fn a_pattern_is_given_the_keys_that_it_knows_and_no_others() {
+    let two = Two::new();
+    let peer = two.responder.known();
+    for pattern in ALL {
+        for role in [Role::Initiator, Role::Responder] {
+            let needs = match (pattern, role) {
+                (Pattern::KX, Role::Initiator) | (Pattern::XK | Pattern::KXfallback, Role::Responder) => [false, false],
+                (Pattern::KXfallback, Role::Initiator) => [true, true],
+                _ => [true, false],
+            };
+            for given in [[false, false], [true, false], [false, true], [true, true]] {
+                let [fixed, ephemeral] = given;
+                let known =
+                    Known { fixed: peer.fixed.filter(|_| fixed), ephemeral: peer.ephemeral.filter(|_| ephemeral) };
+                let me = &two.initiator;
+                let begun = Handshake::new(pattern, role, b"", &me.fixed, known, &me.ephemeral);
+                assert_eq!(begun.is_ok(), given == needs, "{pattern:?}, {role:?}, {given:?}");
+            }
+        }
     }
 }

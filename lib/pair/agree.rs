@@ -3,7 +3,7 @@
 use super::{Confirm, INVITE_LIFE, Ours, Ourselves};
 use crate::addr::HostPort;
 use crate::error::{Error, Result};
-use crate::handshake::{Handshake, Pattern, Role};
+use crate::handshake::{Handshake, Known, Pattern, Role};
 use crate::json::{self, Bytes};
 use crate::kdf;
 use crate::key::{KEY_LEN, PublicKey, SecretKey};
@@ -32,7 +32,7 @@ pub(super) fn ask(us: Ourselves<'_>, to: &PublicKey, now: SystemTime) -> Result<
     let ephemeral = ephemeral()?;
     let payload = introduction(us)?;
     let prologue = prologue(&us.me.public(), to, id, expires.unix());
-    let mut handshake = Handshake::new(Pattern::KK, Role::Initiator, &prologue, us.me, Some(*to), &ephemeral)?;
+    let mut handshake = Handshake::new(Pattern::KK, Role::Initiator, &prologue, us.me, Known::fixed(*to), &ephemeral)?;
     let noise = Bytes(handshake.write(&payload)?);
     let secret = Zeroizing::new([ephemeral.expose().as_slice(), &payload].concat());
     let sealed = us.storage.seal(&[&context(us, to, id)], &secret)?;
@@ -77,7 +77,8 @@ pub(super) fn conclude(
     let (ephemeral, payload) = secret.split_first_chunk::<KEY_LEN>().ok_or_else(damaged)?;
     let ephemeral = SecretKey::from_bytes(ephemeral);
     let prologue = prologue(&us.me.public(), from, ours.id, ours.expires.unix());
-    let mut handshake = Handshake::new(Pattern::KK, Role::Initiator, &prologue, us.me, Some(*from), &ephemeral)?;
+    let mut handshake =
+        Handshake::new(Pattern::KK, Role::Initiator, &prologue, us.me, Known::fixed(*from), &ephemeral)?;
     if handshake.write(payload)? != ours.noise.0 {
         return Err(damaged());
     }
@@ -109,7 +110,8 @@ pub(super) fn check_length(noise: &Bytes) -> Result<()> {
 fn open<'a>(us: Ourselves<'a>, from: &PublicKey, invite: &Invite) -> Result<(Handshake<'a>, Vec<HostPort>)> {
     check_length(&invite.noise)?;
     let prologue = prologue(from, &us.me.public(), invite.id, invite.expires);
-    let mut handshake = Handshake::new(Pattern::KK, Role::Responder, &prologue, us.me, Some(*from), &ephemeral()?)?;
+    let mut handshake =
+        Handshake::new(Pattern::KK, Role::Responder, &prologue, us.me, Known::fixed(*from), &ephemeral()?)?;
     let payload = handshake.read(&invite.noise.0)?;
     Ok((handshake, introduced(&payload)?))
 }

@@ -3,7 +3,7 @@
 use super::line::Dice;
 use super::story::paired;
 use super::*;
-use crate::handshake::{Handshake, Pattern, Role};
+use crate::handshake::{Handshake, Known, Pattern, Role};
 use crate::json::Bytes;
 use crate::pair::INVITE_LIFE;
 use crate::pair::bounds::{MAX_HALF_OPEN, MAX_PAST, MAX_PENDING, MAX_SETTLED, SOURCE_PAUSE};
@@ -16,7 +16,7 @@ fn invite(from: &Side, to: &PublicKey, id: InviteId, expires: u64, introduction:
     let prologue = [b"keywire pair v1", keys.as_slice(), &id.0, &expires.to_be_bytes()].concat();
     let ephemeral = SecretKey::from_bytes(&[id.0[0] | 9; 32]);
     let mut handshake =
-        Handshake::new(Pattern::KK, Role::Initiator, &prologue, &from.me, Some(*to), &ephemeral).unwrap();
+        Handshake::new(Pattern::KK, Role::Initiator, &prologue, &from.me, Known::fixed(*to), &ephemeral).unwrap();
     Invite { id, expires, noise: Bytes(handshake.write(introduction).unwrap()) }
 }
 

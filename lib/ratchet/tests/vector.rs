@@ -1,5 +1,5 @@
 use super::*;
-use crate::handshake::{Handshake, Pattern, Role};
+use crate::handshake::{Handshake, Known, Pattern, Role};
 use crate::json::Value;
 use crate::proto::chat::Hello;
 use data_encoding::HEXLOWER;
@@ -32,7 +32,7 @@ fn paired(of: &Value) -> [Ratchet; 2] {
     let prologue = [b"keywire pair v1", &from.as_bytes()[..], to.as_bytes(), &hex(&of["invite"]), &expires].concat();
     assert_eq!(hex(&of["prologue"]), prologue);
     let begin = |role, me, peer, ephemeral: &str| {
-        Handshake::new(Pattern::KK, role, &prologue, me, Some(peer), &secret(&of[ephemeral])).unwrap()
+        Handshake::new(Pattern::KK, role, &prologue, me, Known::fixed(peer), &secret(&of[ephemeral])).unwrap()
     };
     let mut a = begin(Role::Initiator, &initiator, to, "initiator_ephemeral_secret");
     let mut b = begin(Role::Responder, &responder, from, "responder_ephemeral_secret");
