@@ -159,6 +159,7 @@ pub(crate) fn list(args: &PairList) -> Result<()> {
             let name = show.names().of(&relation.peer).unwrap_or("-").to_owned();
             let mut about = Vec::new();
             if let Some((from, expires)) = relation.pending {
+                let from = from.map_or_else(|| "kw-inbox".to_owned(), |source| source.to_string());
                 about.push(format!("from {from}  until {expires}"));
             }
             if relation.renews {

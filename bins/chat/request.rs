@@ -189,7 +189,7 @@ pub(crate) struct Relation {
     pub(crate) standing: String,
     pub(crate) since: String,
     /// Where an invite that waits for our user came from, and when it expires.
-    pub(crate) pending: Option<(IpAddr, String)>,
+    pub(crate) pending: Option<(Option<IpAddr>, String)>,
     pub(crate) renews: bool,
     /// Whether the peer was told, or why it was not.
     pub(crate) told: Option<Result<(), String>>,

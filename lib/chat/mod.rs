@@ -7,6 +7,7 @@ mod config;
 mod conversation;
 mod cursors;
 mod engine;
+mod hear;
 #[cfg(test)]
 mod tests;
 

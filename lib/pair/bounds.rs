@@ -7,7 +7,8 @@ use crate::trust::Time;
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
-/// Most invites of strangers that wait for our user.
+/// Most invites that wait for our user and came over connections of strangers. How many come sealed is for the user to say,
+/// who gives cards away.
 pub(super) const MAX_PENDING: usize = 64;
 
 /// How long after an invite of a stranger the next one from the same source is taken.
@@ -47,9 +48,7 @@ impl Pairs {
     /// Keeps to the bounds after a change to `key`, which is not what gives way.
     pub(super) fn bound(&mut self, key: &PublicKey) {
         self.pairs.retain(|pair| !pair.is_empty());
-        if let Some(oldest) =
-            self.oldest(MAX_PENDING, Some(key), |pair| pair.standing() == Standing::Pending, Pair::came)
-        {
+        if let Some(oldest) = self.oldest(MAX_PENDING, Some(key), Pair::waits_at_the_door, Pair::came) {
             // What there was with that key before its invite stays.
             for pair in self.pairs.iter_mut().filter(|pair| pair.key == oldest) {
                 pair.theirs = None;
@@ -70,7 +69,7 @@ impl Pairs {
             None => {
                 let strangers = self.pairs.iter().filter(|pair| pair.outcome != Outcome::Accepted);
                 let mut waiting = strangers.filter_map(|pair| pair.theirs.as_ref());
-                waiting.any(|theirs| is_soon(theirs) && network(theirs.source) == network(source))
+                waiting.any(|theirs| is_soon(theirs) && theirs.source.map(network) == Some(network(source)))
             }
         }
     }
@@ -120,6 +119,11 @@ impl Pairs {
 impl Pair {
     fn came(&self) -> Time {
         self.theirs.as_ref().map_or(self.since, |theirs| theirs.came)
+    }
+
+    /// Whether it is an invite that came over a connection of a stranger's.
+    fn waits_at_the_door(&self) -> bool {
+        self.standing() == Standing::Pending && self.theirs.as_ref().is_some_and(|theirs| theirs.source.is_some())
     }
 
     fn is_half_open(&self) -> bool {

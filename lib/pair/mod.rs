@@ -115,7 +115,9 @@ struct Theirs {
     expires: Time,
     /// Message 1, as it came.
     noise: Bytes,
-    source: IpAddr,
+    /// Where it came from; none if it did not come over a connection of its sender's, but sealed (kw-inbox).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    source: Option<IpAddr>,
     came: Time,
 }
 
@@ -318,9 +320,9 @@ impl Pair {
         self.since
     }
 
-    /// Where the invite that waits for our user came from, and when it expires.
+    /// Where the invite that waits for our user came from, if it came over a connection, and when it expires.
     #[must_use]
-    pub fn pending(&self) -> Option<(IpAddr, Time)> {
+    pub fn pending(&self) -> Option<(Option<IpAddr>, Time)> {
         let waits = self.theirs.as_ref().filter(|_| self.outcome != Outcome::Declined);
         waits.map(|theirs| (theirs.source, theirs.until()))
     }

@@ -11,7 +11,7 @@ use std::time::SystemTime;
 
 impl Pairs {
     /// `pair-invite` from `from`, who dials or is dialed at `source`. It is to be answered by `pair-received`, whatever
-    /// becomes of it.
+    /// becomes of it. One without a source came sealed, to a card that our user has given away.
     ///
     /// # Errors
     /// It does not open, so it is not an invite of that key to us.
@@ -19,7 +19,7 @@ impl Pairs {
         &mut self,
         us: Ourselves<'_>,
         from: PublicKey,
-        source: IpAddr,
+        source: Option<IpAddr>,
         invite: &Invite,
         now: SystemTime,
     ) -> Result<Heard> {
@@ -47,7 +47,7 @@ impl Pairs {
         }
         let waits = self.get(&from).and_then(|pair| pair.theirs.as_ref());
         let is_known = settled || waits.is_some_and(|theirs| theirs.id == invite.id);
-        if is_known || self.is_too_soon(&from, source, came) {
+        if is_known || source.is_some_and(|source| self.is_too_soon(&from, source, came)) {
             return Ok(Heard::Nothing);
         }
         self.change(from, now, |pair| {

@@ -226,7 +226,7 @@ fn strangers_wait_in_a_room_of_their_own_and_one_a_source_comes_in_at_a_time() {
             _ => IpAddr::from([0x2001, 0xdb8, 0, network.into(), 0, 0, 0, u16::try_from(number % 65_536).unwrap()]),
         };
         let us = Ourselves { me: &host.me, storage: &host.storage, addresses: &[] };
-        let heard = host.pairs.on_invite(us, *from, source, invite, host.now).unwrap();
+        let heard = host.pairs.on_invite(us, *from, Some(source), invite, host.now).unwrap();
         if let Heard::Pending = heard {
             let before = last.insert(network, host.now);
             assert!(before.is_none_or(|before| host.now.duration_since(before).unwrap() >= SOURCE_PAUSE));
@@ -270,6 +270,24 @@ fn the_oldest_stranger_gives_way_and_what_there_was_with_it_stays() {
     assert_eq!(host.standing(&sides[1]), Standing::Removed);
     assert_eq!(host.standing(&sides[2]), Standing::Pending);
     assert_eq!(host.standing(&sides[65]), Standing::Pending);
+}
+
+#[test]
+fn strangers_at_the_door_do_not_crowd_out_an_invite_that_came_sealed() {
+    let mut host = Side::new(1);
+    let key = host.key();
+    let sides: Vec<Side> = (2..=67).map(Side::new).collect();
+    for (number, side) in sides.iter().enumerate() {
+        let made = invite(side, &key, id(number as u64), in_a_week(&host), b"{}");
+        let source = (number > 0).then_some(side.source);
+        let us = Ourselves { me: &host.me, storage: &host.storage, addresses: &[] };
+        host.pairs.on_invite(us, side.key(), source, &made, host.now).unwrap();
+        host.now += Duration::from_secs(1);
+    }
+    host.restart();
+    assert_eq!(host.pairs.get(&sides[0].key()).unwrap().pending().unwrap().0, None);
+    assert_eq!(host.standing(&sides[0]), Standing::Pending);
+    assert_eq!(host.standing(&sides[1]), Standing::Stranger, "the oldest at the door gives way");
 }
 
 #[test]

@@ -113,7 +113,7 @@ impl Side {
         let heard = match envelope {
             Envelope::Invite(invite) => {
                 answer = Some(Envelope::Received(About { id: invite.id }));
-                self.pairs.on_invite(us, *peer, source, invite, now)?
+                self.pairs.on_invite(us, *peer, Some(source), invite, now)?
             }
             Envelope::Received(about) => self.pairs.on_received(peer, about, now),
             Envelope::Ack(ack) => self.pairs.on_ack(us, peer, ack, now)?,

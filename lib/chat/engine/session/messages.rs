@@ -66,11 +66,7 @@ impl Session<'_> {
         }
         if messages.iter().any(is_open) {
             let (peer, now) = (self.peer, self.engine.chat().now());
-            self.change_pairs(move |pairs, _, _, _| {
-                pairs.opened(peer, false, now);
-                Ok(())
-            })
-            .await?;
+            self.change_pairs(move |pairs| pairs.opened(peer, false, now)).await?;
         }
         let count = messages.len();
         let wanted: Vec<bool> = messages.iter().map(wants_answer).collect();

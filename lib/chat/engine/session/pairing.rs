@@ -1,13 +1,12 @@
 //! The words of pairing on a connection.
 
 use super::Session;
+use crate::chat::Pairing;
 use crate::chat::engine::{Delivery, Event};
-use crate::chat::{Conversation, Pairing};
+use crate::chat::hear::Change;
 use crate::error::{Error, Result};
-use crate::pair::{Heard, Ourselves, Pairs, Standing};
+use crate::pair::{Pairs, Standing};
 use crate::proto::chat::{About, Envelope, NoPair};
-use crate::ratchet::Ratchet;
-use std::time::SystemTime;
 
 impl Session<'_> {
     /// What pairing owes the peer, each once on this connection.
@@ -32,11 +31,10 @@ impl Session<'_> {
             return Ok(());
         }
         let peer = self.peer;
-        self.change_pairs(move |pairs, _, _, _| {
+        self.change_pairs(move |pairs| {
             for word in &words {
                 pairs.said(&peer, word);
             }
-            Ok(())
         })
         .await
     }
@@ -54,42 +52,8 @@ impl Session<'_> {
             Envelope::Confirm(confirm) => Some(confirm.id),
             _ => None,
         };
-        let (heard, standing) = self
-            .change_pairs(move |pairs, us, conversation, now| {
-                let heard = match &envelope {
-                    Envelope::Invite(invite) => pairs.on_invite(us, peer, source, invite, now)?,
-                    Envelope::Received(about) => pairs.on_received(&peer, about, now),
-                    Envelope::Ack(ack) => pairs.on_ack(us, &peer, ack, now)?,
-                    Envelope::Confirm(confirm) => conversation.keys(|ratchet| match ratchet {
-                        Some(ratchet) => pairs.on_confirm(&peer, confirm, ratchet),
-                        None => Heard::NoPair,
-                    })?,
-                    Envelope::Decline(about) => pairs.on_decline(&peer, about, now),
-                    Envelope::NoPair(none) => {
-                        pairs.on_none(&peer, none, conversation.keys(|keys| keys.map(Ratchet::pair))?, now)
-                    }
-                    _ => return Err(Error::protocol("an envelope out of place")),
-                };
-                Ok(match heard {
-                    // The keys are on the disk before anything says that there are any.
-                    Heard::Paired(ratchet) => {
-                        conversation.begin(*ratchet)?;
-                        (Some(Change::Paired), pairs.standing(&peer))
-                    }
-                    Heard::Ended => {
-                        conversation.end()?;
-                        (Some(Change::Ended), pairs.standing(&peer))
-                    }
-                    Heard::Declined => (Some(Change::Declined), pairs.standing(&peer)),
-                    Heard::Pending | Heard::Confirmed | Heard::Delivered => {
-                        (Some(Change::Other), pairs.standing(&peer))
-                    }
-                    Heard::Owed => (Some(Change::Owed), pairs.standing(&peer)),
-                    Heard::NoPair => (Some(Change::NoPair), pairs.standing(&peer)),
-                    Heard::Nothing => (None, pairs.standing(&peer)),
-                })
-            })
-            .await?;
+        let chat = self.engine.chat().clone();
+        let (heard, standing) = self.on_disk(move || chat.hear(peer, Some(source), &envelope)).await?;
         if is_no_pair && !matches!(standing, Standing::Accepted { .. }) {
             self.line.fail_all(&Delivery::Unpaired(standing));
         }
@@ -127,27 +91,15 @@ impl Session<'_> {
         })
     }
 
-    /// Changes the pairs; `change` gets ourselves, the conversation and the time with them.
-    pub(super) async fn change_pairs<T: Send + 'static>(
-        &mut self,
-        change: impl FnOnce(&mut Pairs, Ourselves<'_>, &Conversation, SystemTime) -> Result<T> + Send + 'static,
-    ) -> Result<T> {
-        let (chat, conversation) = (self.engine.chat().clone(), self.conversation.clone());
+    /// Changes the pairs.
+    pub(super) async fn change_pairs(&mut self, change: impl FnOnce(&mut Pairs) + Send + 'static) -> Result<()> {
+        let chat = self.engine.chat().clone();
         self.on_disk(move || {
-            Pairs::update(chat.store(), |pairs| change(pairs, chat.ourselves(), &conversation, chat.now()))
+            Pairs::update(chat.store(), |pairs| {
+                change(pairs);
+                Ok(())
+            })
         })
         .await
     }
-}
-
-/// What a word of pairing has changed.
-enum Change {
-    Paired,
-    Ended,
-    Declined,
-    /// What was said must be said again.
-    Owed,
-    /// The peer must know that there is no pair.
-    NoPair,
-    Other,
 }
