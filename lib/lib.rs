@@ -65,6 +65,8 @@ pub mod kdf;
 pub mod key;
 #[cfg(test)]
 pub mod dice;
+#[cfg(test)]
+pub mod scratch;
 pub mod sign;
 pub mod fingerprint;
 pub mod addr;
@@ -89,6 +91,7 @@ pub mod ratchet;
 pub mod pair;
 pub mod chat;
 pub mod group;
+pub mod inbox;
 pub mod host;
 pub mod cli;
 pub mod text;

@@ -1,0 +1,239 @@
+//! Opening: once for each one-time key, whatever dies meanwhile.
+//!
+//! A message is on the disk, and handed on, before its key is over; and a key is over before its secret is gone. Whoever
+//! comes after a death goes on where it stopped.
+
+use super::keys::{CardRow, KeyState, Keys};
+use super::opened::{Handed, Opened};
+use super::{Inbox, prologue};
+use crate::error::{Error, Kind, Result};
+use crate::handshake::{Handshake, Known, Pattern, Role};
+use crate::key::{KeyPair, PublicKey};
+use crate::pair::{Pairs, Standing};
+use crate::proto::chat::Envelope;
+use crate::proto::inbox::{Content, Frame, KeyHash, Rki, SealedId, SealedMessage};
+use crate::seal::StorageKey;
+use crate::trust::Time;
+use std::sync::Arc;
+use zeroize::Zeroizing;
+
+/// Most keys of one identifier that are tried.
+const MOST_TRIED: usize = 4;
+
+/// Why a message is not opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// No one-time key of ours has that identifier.
+    Unknown(Rki),
+    /// The key's time was over.
+    Expired(Rki, Time),
+    /// Our user has taken the key back.
+    Revoked(Rki, Time),
+    /// Another message was opened with the key.
+    Used(Rki, Time),
+    /// This very message was opened before.
+    Same(Time),
+    /// It was not sealed to the card of that key, or was changed on the way.
+    Damaged(Rki),
+    /// It opens, and its sender has put something into it that makes no sense.
+    Nonsense(PublicKey, String),
+    /// It is from a key that our user has blocked; the one-time key is over.
+    Blocked(PublicKey),
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        let anew = "give whoever sent it a new card, if you want to hear of them: kw-inbox card";
+        match refusal {
+            Refusal::Unknown(rki) => Error::no(format!("the one-time key {rki} is none that is known here"))
+                .hint("the message is for somebody else, or for an identity that was here before"),
+            Refusal::Expired(rki, at) => {
+                Error::no(format!("the one-time key {rki} has expired, on {at}; the message cannot be opened any more"))
+                    .hint(anew)
+            }
+            Refusal::Revoked(rki, at) => {
+                Error::no(format!("the one-time key {rki} was revoked, on {at}; the message cannot be opened any more"))
+                    .hint(anew)
+            }
+            Refusal::Used(rki, at) => {
+                Error::no(format!("the one-time key {rki} was used, on {at}, by another message; this one is not opened"))
+                    .hint(anew)
+            }
+            Refusal::Same(at) => Error::no(format!("this message was opened already, on {at}; its one-time key is used"))
+                .hint("'kw-inbox messages' shows what it says"),
+            Refusal::Damaged(rki) => Error::no(format!(
+                "the message does not open with the one-time key {rki}: it was changed on the way, or sealed to another card"
+            ))
+            .hint("nothing is used up; ask its sender for it once more"),
+            Refusal::Nonsense(from, why) => {
+                Error::no(format!("the message of {} makes no sense: {why}", from.short())).hint("nothing is used up")
+            }
+            Refusal::Blocked(from) => Error::refused(format!("the message is from {}, which is blocked", from.short()))
+                .hint("it was not kept, and its one-time key is used up"),
+        }
+    }
+}
+
+/// A one-time key that has the identifier of a message.
+struct Candidate {
+    row: CardRow,
+    key: KeyHash,
+}
+
+/// A message that a key has opened.
+struct Found {
+    candidate: Candidate,
+    from: PublicKey,
+    frame: Frame,
+}
+
+impl Inbox {
+    /// Says no to a message that cannot be opened, as far as that is known without a secret.
+    ///
+    /// # Errors
+    /// The [`Refusal`], or what is on the disk cannot be read.
+    pub fn check(&self, message: &SealedMessage) -> Result<()> {
+        let _lock = self.lock()?;
+        Ok(candidates(&self.swept()?, message).map(|_| ())?)
+    }
+
+    /// Opens a message, stores it, hands it on and uses up its one-time key; or says why not.
+    ///
+    /// # Errors
+    /// It cannot be stored. It can be opened again then.
+    pub fn unseal(&self, me: &Arc<KeyPair>, message: &SealedMessage) -> Result<std::result::Result<Opened, Refusal>> {
+        let _lock = self.lock()?;
+        let storage = StorageKey::of(me);
+        let mut keys = self.swept()?;
+        self.recover(me, &storage, &mut keys)?;
+        let candidates = match candidates(&keys, message) {
+            Ok(candidates) => candidates,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let found = match self.find(me, &storage, candidates, message)? {
+            Ok(found) => found,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let Found { candidate, from, frame } = found;
+        if Pairs::load(&self.0.store)?.standing(&from) == Standing::Blocked {
+            self.use_up(&mut keys, &candidate.key, from, message.id())?;
+            return Ok(Err(Refusal::Blocked(from)));
+        }
+        let opened = Opened::new(message.id(), candidate.key, &candidate.row.label, from, self.millis(), frame);
+        self.keep(&storage, &opened)?;
+        self.finish(me, &mut keys, opened).map(Ok)
+    }
+
+    /// Goes on where somebody died: a message that is stored, and whose key is still live, was not handed on for sure. Under
+    /// the lock there is only ever one, the last.
+    fn recover(&self, me: &Arc<KeyPair>, storage: &StorageKey, keys: &mut Keys) -> Result<()> {
+        let Some(line) = self.last_line()? else { return Ok(()) };
+        let is_live = keys.rows().any(|row| row.key == line.key && row.state == KeyState::Live);
+        if is_live {
+            let opened = line.open(storage)?;
+            self.finish(me, keys, opened)?;
+        }
+        Ok(())
+    }
+
+    /// Hands on what is stored, and ends its key.
+    fn finish(&self, me: &Arc<KeyPair>, keys: &mut Keys, mut opened: Opened) -> Result<Opened> {
+        opened.handed = self.hand_on(me, &opened)?;
+        self.use_up(keys, &opened.key, opened.from, opened.id)?;
+        Ok(opened)
+    }
+
+    fn use_up(&self, keys: &mut Keys, key: &KeyHash, by: PublicKey, message: SealedId) -> Result<()> {
+        let at = self.time();
+        for row in keys.rows().filter(|row| row.key == *key) {
+            (row.state, row.at, row.by, row.message) = (KeyState::Used, Some(at), Some(by), Some(message));
+        }
+        keys.save(&self.0.dir)
+    }
+
+    /// Opens a message with one of the keys, or says why none does.
+    fn find(
+        &self,
+        me: &KeyPair,
+        storage: &StorageKey,
+        candidates: Vec<Candidate>,
+        message: &SealedMessage,
+    ) -> Result<std::result::Result<Found, Refusal>> {
+        for candidate in candidates {
+            let secret = self.secret(storage, &candidate.key)?;
+            let Some((from, payload)) = opens(me, &prologue(&candidate.row.card()?), &secret, message)? else {
+                continue;
+            };
+            let wrong = |why: &str| Ok(Err(Refusal::Nonsense(from, why.to_owned())));
+            let frame = match Frame::decode(&payload) {
+                Ok(frame) => frame,
+                Err(error) => return wrong(&error.to_string()),
+            };
+            if from == me.public() {
+                return wrong("it says that it is from ourselves");
+            }
+            if frame.card.as_ref().is_some_and(|card| card.recipient() != from) {
+                return wrong("the card in it is somebody else's");
+            }
+            return Ok(Ok(Found { candidate, from, frame }));
+        }
+        Ok(Err(Refusal::Damaged(message.rki())))
+    }
+
+    /// Tells kw-chat what concerns it.
+    fn hand_on(&self, me: &Arc<KeyPair>, opened: &Opened) -> Result<Handed> {
+        let word = match &opened.frame.content {
+            Content::Text(_) => return Ok(Handed::Nothing),
+            Content::Invite { invite, .. } => Envelope::Invite(invite.clone()),
+            Content::Ack(ack) => Envelope::Ack(ack.clone()),
+        };
+        let heard = match self.chat(me)?.hear(opened.from, None, &word) {
+            Ok((_, standing)) => Handed::Standing(standing),
+            // What the sender says makes no sense; the rest of its message may.
+            Err(error) if error.kind() != Kind::State => Handed::Nonsense(error.to_string()),
+            Err(error) => return Err(error),
+        };
+        if let (Content::Invite { invite, .. }, Some(card), Handed::Standing(Standing::Pending)) =
+            (&opened.frame.content, &opened.frame.card, &heard)
+        {
+            self.keep_for_answer(opened.from, invite.id, card)?;
+        }
+        Ok(heard)
+    }
+}
+
+/// The live keys that a message may be for, or why there is none. No secret is looked at for it.
+fn candidates(keys: &Keys, message: &SealedMessage) -> std::result::Result<Vec<Candidate>, Refusal> {
+    let rki = message.rki();
+    let named = || keys.cards.iter().flat_map(|card| card.keys.iter().map(move |row| (card, row)));
+    let named = || named().filter(|(_, row)| row.rki() == rki);
+    if let Some(at) = named().find(|(_, row)| row.message == Some(message.id())).and_then(|(_, row)| row.at) {
+        return Err(Refusal::Same(at));
+    }
+    let live: Vec<_> = named()
+        .filter(|(_, row)| row.state == KeyState::Live)
+        .take(MOST_TRIED)
+        .map(|(card, row)| Candidate { row: card.clone(), key: row.key })
+        .collect();
+    if !live.is_empty() {
+        return Ok(live);
+    }
+    Err(match named().next_back().and_then(|(_, row)| Some((row.state, row.at?))) {
+        Some((KeyState::Expired, at)) => Refusal::Expired(rki, at),
+        Some((KeyState::Revoked, at)) => Refusal::Revoked(rki, at),
+        Some((KeyState::Used, at)) => Refusal::Used(rki, at),
+        _ => Refusal::Unknown(rki),
+    })
+}
+
+/// Who sealed a message to this key, and what stands in it; `None` if it does not open.
+fn opens(
+    me: &KeyPair,
+    prologue: &[u8],
+    secret: &crate::key::SecretKey,
+    message: &SealedMessage,
+) -> Result<Option<(PublicKey, Zeroizing<Vec<u8>>)>> {
+    let mut handshake = Handshake::new(Pattern::KXfallback, Role::Responder, prologue, me, Known::default(), secret)?;
+    let Ok(payload) = handshake.read(message.noise()) else { return Ok(None) };
+    Ok(Some((handshake.finish()?.peer, payload)))
+}

@@ -1,0 +1,112 @@
+//! Sealing: a message to a card.
+
+use super::{Inbox, Wish, prologue};
+use crate::error::{Error, Result};
+use crate::handshake::{Handshake, Known, Pattern, Role};
+use crate::key::{KeyPair, PublicKey};
+use crate::pair::Pairs;
+use crate::proto::chat::{Envelope, Invite};
+use crate::proto::inbox::{Address, Card, Content, Frame, Rki, SealedMessage};
+use crate::trust::Time;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a card for an answer is good for.
+const ANSWER_LIFE: Duration = Duration::from_secs(30 * 86_400);
+
+/// What our user says to the owner of a card.
+#[derive(Clone, Debug)]
+pub struct Greeting {
+    /// A text.
+    pub text: Option<String>,
+    /// Whether to ask for a pair: kw-chat's invite goes along.
+    pub pair: bool,
+    /// Where the answer to that may be delivered; none if it must come over a connection of kw-chat.
+    pub answer_at: Vec<Address>,
+}
+
+/// A message that was sealed.
+#[derive(Clone, Debug)]
+pub struct Sealing {
+    /// The message.
+    pub message: SealedMessage,
+    /// When we last sealed one to the same one-time key, if we did: only the first that arrives is opened.
+    pub before: Option<Time>,
+}
+
+impl Inbox {
+    /// Seals a greeting to a card.
+    ///
+    /// # Errors
+    /// The card is our own or over, there is nothing to say, it is too long; a pair that cannot be asked for.
+    pub fn seal(&self, me: &Arc<KeyPair>, card: &Card, greeting: &Greeting) -> Result<Sealing> {
+        let _lock = self.lock()?;
+        self.check_card(me, card)?;
+        let (invite, answer) = match greeting.pair {
+            true => (Some(self.invite(me, card.recipient())?), self.answer_card(me, card.recipient(), greeting)?),
+            false => (None, None),
+        };
+        let content = match (invite, greeting.text.clone()) {
+            (Some(invite), text) => Content::Invite { invite, text },
+            (None, Some(text)) => Content::Text(text),
+            (None, None) => return Err(Error::usage("there is nothing to say").hint("give --text, --pair, or both")),
+        };
+        self.seal_frame(me, card, &Frame { time: self.millis(), card: answer, content })
+    }
+
+    /// Seals a frame to a card that was checked. The lock must be held.
+    pub(super) fn seal_frame(&self, me: &KeyPair, card: &Card, frame: &Frame) -> Result<Sealing> {
+        let payload = frame.encode()?;
+        let (key, before) = self.take_key(card)?;
+        let peer = Known { fixed: Some(card.recipient()), ephemeral: Some(key) };
+        let ephemeral = KeyPair::generate()?;
+        let mut handshake =
+            Handshake::new(Pattern::KXfallback, Role::Initiator, &prologue(card), me, peer, ephemeral.secret())?;
+        let message = SealedMessage::new(Rki::of(&key), handshake.write(&payload)?)?;
+        Ok(Sealing { message, before })
+    }
+
+    /// Refuses a card that nothing can be sealed to.
+    fn check_card(&self, me: &KeyPair, card: &Card) -> Result<()> {
+        if card.recipient() == me.public() {
+            return Err(Error::usage("that is our own card").hint("a card is for others, who want to write to us"));
+        }
+        if card.expires() <= self.time() {
+            return Err(
+                Error::no(format!("the card has expired, on {}", card.expires())).hint("ask its owner for a new one")
+            );
+        }
+        Ok(())
+    }
+
+    /// Our invite to `peer`: the one that waits, or a new one.
+    fn invite(&self, me: &Arc<KeyPair>, peer: PublicKey) -> Result<Invite> {
+        let chat = self.chat(me)?;
+        let (us, now) = (chat.ourselves(), chat.now());
+        Pairs::update(chat.store(), |pairs| {
+            pairs.invite(us, peer, false, now)?;
+            let invite = pairs.owed(&peer, now).into_iter().find_map(|word| match word {
+                Envelope::Invite(invite) => Some(invite),
+                _ => None,
+            });
+            invite.ok_or_else(|| Error::state("the invite that was made is not there"))
+        })
+    }
+
+    /// The card for the answer of `peer`: the one that it has from us and may still use, or a new one.
+    fn answer_card(&self, me: &KeyPair, peer: PublicKey, greeting: &Greeting) -> Result<Option<Card>> {
+        if greeting.answer_at.is_empty() {
+            return Ok(None);
+        }
+        let cards = self.swept()?.cards;
+        let there = cards.iter().rev().find(|row| row.peer == Some(peer) && row.is_live());
+        if let Some(card) = there.map(super::CardRow::card).transpose()?
+            && card.addresses() == greeting.answer_at
+        {
+            return Ok(Some(card));
+        }
+        let addresses = greeting.answer_at.clone();
+        let label = format!("for the answer of {}", peer.short());
+        self.make_card_for(me, Wish { label, life: ANSWER_LIFE, uses: 1, addresses }, Some(peer)).map(Some)
+    }
+}

@@ -1,0 +1,90 @@
+//! Once, whatever dies meanwhile: each state that a death may leave is made by hand here. The test of the program kills it at
+//! each system call.
+
+use super::{Greeting, Refusal, Side};
+use crate::pair::Standing;
+use crate::proto::inbox::SealedMessage;
+use std::fs;
+use std::path::Path;
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    fs::set_permissions(to, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let to = to.join(path.file_name().unwrap());
+        if path.is_dir() { copy(&path, &to) } else { fs::copy(&path, &to).map(|_| ()).unwrap() }
+    }
+}
+
+/// Ada with a message of Bob's, which asks for a pair, opened and not opened.
+fn opened() -> (Side, SealedMessage, Side) {
+    let (ada, bob, before) = (Side::new(1), Side::new(2), Side::new(1));
+    let greeting = Greeting { text: Some("hello".to_owned()), pair: true, answer_at: super::at("127.0.0.1:1") };
+    let message = bob.inbox.seal(&bob.me, &ada.card(1), &greeting).unwrap().message;
+    copy(ada.dir.path(), before.dir.path());
+    ada.opens(&message).unwrap();
+    (ada, message, before)
+}
+
+/// What there must be in the end, however it came to that.
+fn is_as_if_nothing_had_happened(side: &Side, message: &SealedMessage) {
+    assert!(matches!(side.opens(message).unwrap_err(), Refusal::Same(_)));
+    assert_eq!((side.texts(), side.states(), side.secrets()), (vec!["hello".to_owned()], vec!["used".to_owned()], 0));
+    assert_eq!(side.standing(&Side::new(2)), Standing::Pending);
+    let answers = fs::read_to_string(side.state("answers.json")).unwrap();
+    assert_eq!(answers.matches("\"peer\"").count(), 1);
+}
+
+#[test]
+fn a_death_before_the_message_is_whole_on_the_disk_opens_it_later() {
+    let (done, message, side) = opened();
+    let log = fs::read(done.state("opened.jsonl")).unwrap();
+    fs::write(side.state("opened.jsonl"), &log[..log.len() / 2]).unwrap();
+    side.opens(&message).unwrap();
+    assert!(side.inbox.notices()[0].contains("cut off"));
+    is_as_if_nothing_had_happened(&side, &message);
+}
+
+#[test]
+fn a_death_after_the_message_is_stored_hands_it_on_later_and_ends_its_key() {
+    let (done, message, side) = opened();
+    fs::copy(done.state("opened.jsonl"), side.state("opened.jsonl")).unwrap();
+    is_as_if_nothing_had_happened(&side, &message);
+}
+
+#[test]
+fn a_death_after_the_message_is_handed_on_ends_its_key_later() {
+    let (done, message, side) = opened();
+    for name in ["inbox/opened.jsonl", "inbox/answers.json", "pairs.json"] {
+        fs::copy(done.dir.path().join(name), side.dir.path().join(name)).unwrap();
+    }
+    is_as_if_nothing_had_happened(&side, &message);
+}
+
+#[test]
+fn a_death_before_the_secret_is_wiped_wipes_it_at_the_next_look() {
+    let (done, message, side) = opened();
+    for name in ["inbox/opened.jsonl", "inbox/answers.json", "inbox/keys.json", "pairs.json"] {
+        fs::copy(done.dir.path().join(name), side.dir.path().join(name)).unwrap();
+    }
+    fs::write(side.state("keys").join(".half.json.tmp"), "half a secret").unwrap();
+    assert_eq!(side.secrets(), 2);
+    assert_eq!(side.states(), ["used"]);
+    assert_eq!(side.secrets(), 0);
+    is_as_if_nothing_had_happened(&side, &message);
+}
+
+#[test]
+fn two_at_once_open_a_message_once() {
+    let (ada, bob) = (Side::new(1), Side::new(2));
+    let card = ada.card(8);
+    let messages: Vec<_> = (0..8).map(|number| bob.says(&card, &number.to_string())).collect();
+    let opened: usize = std::thread::scope(|scope| {
+        let tasks: Vec<_> = (0..4)
+            .map(|_| scope.spawn(|| messages.iter().filter(|message| ada.opens(message).is_ok()).count()))
+            .collect();
+        tasks.into_iter().map(|task| task.join().unwrap()).sum()
+    });
+    assert_eq!((opened, ada.texts().len()), (8, 8));
+}

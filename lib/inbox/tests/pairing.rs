@@ -1,0 +1,102 @@
+//! Pair-invites that come sealed, and their answers.
+
+use super::{Greeting, Side, at};
+use crate::inbox::Handed;
+use crate::pair::{Pairs, Standing};
+use crate::proto::inbox::{Card, Content};
+
+fn asks(side: &Side, card: &Card, text: Option<&str>, answer: &str) -> crate::proto::inbox::SealedMessage {
+    let answer_at = if answer.is_empty() { Vec::new() } else { at(answer) };
+    let greeting = Greeting { text: text.map(str::to_owned), pair: true, answer_at };
+    side.inbox.seal(&side.me, card, &greeting).unwrap().message
+}
+
+fn accepts(side: &Side, other: &Side) {
+    let chat = side.chat();
+    let (key, now) = (other.me.public(), chat.now());
+    Pairs::update(chat.store(), |pairs| {
+        let ratchet = pairs.accept(chat.ourselves(), &key, now)?;
+        chat.with(key).begin(ratchet)
+    })
+    .unwrap();
+}
+
+#[test]
+fn two_who_are_never_there_at_the_same_time_are_paired() {
+    let (ada, bob) = (Side::new(1), Side::new(2));
+    let message = asks(&bob, &ada.card(1), Some("it is bob"), "127.0.0.1:1");
+    assert_eq!(bob.standing(&ada), Standing::Invited);
+    let opened = ada.opens(&message).unwrap();
+    assert_eq!(opened.handed, Handed::Standing(Standing::Pending));
+    assert_eq!(opened.text(), Some("it is bob"));
+    assert!(ada.inbox.due(&ada.me, None).unwrap().is_empty(), "nobody has agreed to anything");
+    accepts(&ada, &bob);
+    let due = ada.inbox.due(&ada.me, Some(bob.me.public())).unwrap().remove(0);
+    assert_eq!((due.peer, due.card.addresses()), (bob.me.public(), &at("127.0.0.1:1")[..]));
+    // However often it is asked for, it is the same.
+    assert_eq!(ada.inbox.due(&ada.me, None).unwrap()[0].message, due.message);
+    assert!(ada.inbox.due(&ada.me, Some(ada.me.public())).unwrap().is_empty());
+    let answered = bob.opens(&due.message).unwrap();
+    assert_eq!(answered.handed, Handed::Standing(Standing::Accepted { confirmed: true }));
+    assert!(matches!(answered.frame.content, Content::Ack(_)));
+    assert_eq!(bob.standing(&ada), Standing::Accepted { confirmed: true });
+    ada.inbox.settle(&due).unwrap();
+    assert!(ada.inbox.due(&ada.me, None).unwrap().is_empty());
+}
+
+#[test]
+fn an_invite_that_is_sealed_again_is_the_same_with_the_same_card_for_the_answer() {
+    let (ada, bob) = (Side::new(1), Side::new(2));
+    let card = ada.card(2);
+    let (first, second) = (asks(&bob, &card, None, "127.0.0.1:1"), asks(&bob, &card, None, "127.0.0.1:1"));
+    assert_eq!(bob.inbox.cards().unwrap().len(), 1);
+    let (first, second) = (ada.opens(&first).unwrap(), ada.opens(&second).unwrap());
+    assert_eq!((&first.frame.content, &first.frame.card), (&second.frame.content, &second.frame.card));
+    assert_eq!(ada.chat().pairs().unwrap().list().len(), 1);
+    let other = asks(&bob, &ada.card(1), None, "127.0.0.1:2");
+    assert_eq!(bob.inbox.cards().unwrap().len(), 2, "a card with another address is another card");
+    ada.opens(&other).unwrap();
+    accepts(&ada, &bob);
+    assert_eq!(ada.inbox.due(&ada.me, None).unwrap()[0].card.addresses(), at("127.0.0.1:2"));
+}
+
+#[test]
+fn an_invite_without_an_address_for_the_answer_is_answered_by_dialing_alone() {
+    let (ada, bob) = (Side::new(1), Side::new(2));
+    let opened = ada.opens(&asks(&bob, &ada.card(1), None, "")).unwrap();
+    assert_eq!((opened.frame.card, bob.inbox.cards().unwrap().len()), (None, 0));
+    accepts(&ada, &bob);
+    assert!(ada.inbox.due(&ada.me, None).unwrap().is_empty());
+}
+
+#[test]
+fn an_answer_is_not_sent_when_the_user_has_changed_his_mind_or_it_is_too_late() {
+    for is_late in [false, true] {
+        let (ada, bob) = (Side::new(1), Side::new(2));
+        ada.opens(&asks(&bob, &ada.card(1), None, "127.0.0.1:1")).unwrap();
+        accepts(&ada, &bob);
+        assert_eq!(ada.inbox.due(&ada.me, None).unwrap().len(), 1);
+        match is_late {
+            true => ada.passes(31 * super::DAY),
+            false => {
+                let chat = ada.chat();
+                Pairs::update(chat.store(), |pairs| pairs.remove(&bob.me.public(), chat.now())).unwrap();
+            }
+        }
+        assert!(ada.inbox.due(&ada.me, None).unwrap().is_empty());
+        assert!(!std::fs::read_to_string(ada.state("answers.json")).unwrap().contains("kw1"));
+    }
+}
+
+#[test]
+fn the_invite_of_a_declined_key_waits_for_nobody_and_its_text_is_still_read() {
+    let (ada, bob) = (Side::new(1), Side::new(2));
+    let card = ada.card(2);
+    ada.opens(&asks(&bob, &card, None, "127.0.0.1:1")).unwrap();
+    let chat = ada.chat();
+    Pairs::update(chat.store(), |pairs| pairs.decline(&bob.me.public(), chat.now())).unwrap();
+    let again = ada.opens(&asks(&bob, &card, Some("please"), "127.0.0.1:1")).unwrap();
+    assert_eq!(again.handed, Handed::Standing(Standing::Declined));
+    assert_eq!(again.text(), Some("please"));
+    assert_eq!(ada.standing(&bob), Standing::Declined);
+}
