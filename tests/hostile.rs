@@ -7,6 +7,7 @@ mod files;
 mod flood;
 pub mod group;
 mod handshake;
+pub mod inbox;
 mod life;
 mod records;
 mod sftp;

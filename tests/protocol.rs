@@ -1,12 +1,14 @@
 //! keywire-protocol(7) is the truth about the wire: its tables, numbers and examples are compared with the library.
 
 mod group;
+mod inbox;
 
 use crate::hostile::chat::one_of_each;
 use keywire::conn::{self, Limits, ListenOptions, Reason, Record, kind};
 use keywire::noise::{self, Preface};
 use keywire::proto::chat::Why;
 use keywire::proto::group::{GROUP, MAX_MEMBERS, MAX_NAME_LEN, entry, link, message};
+use keywire::proto::inbox::{INBOX, MAX_HELD};
 use keywire::proto::{chat, copy, pipe, pty};
 use keywire::ratchet;
 use keywire::seal::{CIPHER_KEY_LEN, Suite, TAG_LEN};
@@ -207,6 +209,8 @@ fn the_numbers_of_the_page_are_the_ones_in_the_code() {
         ("MAX_LINK_LEN", link::MAX_LINK_LEN as u64),
         ("MAX_PEERS", link::MAX_PEERS as u64),
         ("SIGNATURE_LEN", sign::SIGNATURE_LEN as u64),
+        ("INBOX_PORT", u64::from(INBOX.port.unwrap())),
+        ("MAX_HELD", MAX_HELD as u64),
     ];
     assert_eq!(page, BTreeMap::from(code));
     assert_eq!(ListenOptions::default().handshake_within, conn::HANDSHAKE_WITHIN);
@@ -220,10 +224,11 @@ fn the_text_of_the_page_has_the_numbers_of_its_list() {
         (
             "ADDRESSES",
             vec![format!(
-                "{} for pty, {} for chat, {} for group, none",
+                "{} for pty, {} for chat, {} for group, {} for inbox,\nnone",
                 pty::PTY.port.unwrap(),
                 chat::CHAT.port.unwrap(),
-                GROUP.port.unwrap()
+                GROUP.port.unwrap(),
+                INBOX.port.unwrap()
             )],
         ),
         ("CONNECTION", vec!["lets 128 connections".to_owned(), "lets 16 of one source".to_owned()]),
@@ -297,6 +302,7 @@ fn the_text_of_the_page_has_the_numbers_of_its_list() {
                 format!("a name has 1 to {MAX_NAME_LEN} characters"),
             ],
         ),
+        ("INBOX", vec![format!("Its port is {}", INBOX.port.unwrap())]),
     ];
     for (name, phrases) in said {
         let section = section(name);

@@ -87,7 +87,7 @@ pub(crate) struct Allow {
     /// whom: a key, or a name from the address book
     #[argh(positional)]
     pub(crate) peer: String,
-    /// what: shell, exec, copy-read, copy-write, forward, pipe
+    /// what: shell, exec, copy-read, copy-write, forward, pipe, drop
     #[argh(positional, arg_name = "right")]
     pub(crate) rights: Vec<String>,
     /// run this command, whatever is asked for

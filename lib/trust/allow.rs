@@ -21,7 +21,7 @@ const MAX_COMMAND_LEN: usize = 4096;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Right {
-    /// An interactive shell, and with it everything that its user can do: every other right but `pipe`.
+    /// An interactive shell, and with it everything that its user can do: every right but `pipe` and `drop`.
     Shell,
     /// Commands, with a terminal or without.
     Exec,
@@ -33,12 +33,14 @@ pub enum Right {
     Forward,
     /// kw-pipe listen accepts it.
     Pipe,
+    /// kw-inbox drop holds messages for it.
+    Drop,
 }
 
 impl Right {
     /// All rights, in the order they are shown.
-    pub const ALL: [Right; 6] =
-        [Right::Shell, Right::Exec, Right::CopyRead, Right::CopyWrite, Right::Forward, Right::Pipe];
+    pub const ALL: [Right; 7] =
+        [Right::Shell, Right::Exec, Right::CopyRead, Right::CopyWrite, Right::Forward, Right::Pipe, Right::Drop];
 }
 
 impl fmt::Display for Right {
@@ -50,6 +52,7 @@ impl fmt::Display for Right {
             Right::CopyWrite => "copy-write",
             Right::Forward => "forward",
             Right::Pipe => "pipe",
+            Right::Drop => "drop",
         })
     }
 }
@@ -98,7 +101,8 @@ impl Rule {
     /// Whether it gives `right`. A shell can do whatever the other rights of the host give.
     #[must_use]
     pub fn gives(&self, right: Right) -> bool {
-        self.rights.contains(&right) || (right != Right::Pipe && self.rights.contains(&Right::Shell))
+        let is_of_a_shell = !matches!(right, Right::Pipe | Right::Drop);
+        self.rights.contains(&right) || (is_of_a_shell && self.rights.contains(&Right::Shell))
     }
 }
 
@@ -323,7 +327,9 @@ mod tests {
     fn a_shell_gives_what_a_shell_can_do_and_nothing_gives_a_shell() {
         let key = KeyPair::generate().unwrap().public();
         let shell = Rule::new(key, [Right::Shell]);
-        assert!(shell.gives(Right::Exec) && shell.gives(Right::CopyWrite) && !shell.gives(Right::Pipe));
+        for right in Right::ALL {
+            assert_eq!(shell.gives(right), ![Right::Pipe, Right::Drop].contains(&right), "{right}");
+        }
         for right in Right::ALL.into_iter().skip(1) {
             assert!(!Rule::new(key, [right]).gives(Right::Shell));
         }
