@@ -4,6 +4,7 @@
 //! keywire-files(5), keywire-protocol(7).
 
 mod answers;
+pub mod dropbox;
 mod keys;
 mod open;
 mod opened;
