@@ -15,7 +15,7 @@ mod tests;
 
 pub use answers::{ANSWERS, Due};
 pub use keys::{CardRow, KEYS, KeyRow, KeyState, MAX_LIVE, Wish};
-pub use open::Refusal;
+pub use open::NotOpened;
 pub use opened::{Handed, OPENED, Opened};
 pub use seal::{Greeting, Sealing};
 pub use sent::SENT;

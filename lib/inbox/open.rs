@@ -11,7 +11,7 @@ use crate::handshake::{Handshake, Known, Pattern, Role};
 use crate::key::{KeyPair, PublicKey};
 use crate::pair::{Pairs, Standing};
 use crate::proto::chat::Envelope;
-use crate::proto::inbox::{Content, Frame, KeyHash, Rki, SealedId, SealedMessage};
+use crate::proto::inbox::{Content, Frame, KeyHash, Refusal, Rki, SealedId, SealedMessage};
 use crate::seal::StorageKey;
 use crate::trust::Time;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ const MOST_TRIED: usize = 4;
 
 /// Why a message is not opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Refusal {
+pub enum NotOpened {
     /// No one-time key of ours has that identifier.
     Unknown(Rki),
     /// The key's time was over.
@@ -41,35 +41,50 @@ pub enum Refusal {
     Blocked(PublicKey),
 }
 
-impl From<Refusal> for Error {
-    fn from(refusal: Refusal) -> Self {
+impl From<NotOpened> for Error {
+    fn from(why: NotOpened) -> Self {
         let anew = "give whoever sent it a new card, if you want to hear of them: kw-inbox card";
-        match refusal {
-            Refusal::Unknown(rki) => Error::no(format!("the one-time key {rki} is none that is known here"))
+        match why {
+            NotOpened::Unknown(rki) => Error::no(format!("the one-time key {rki} is none that is known here"))
                 .hint("the message is for somebody else, or for an identity that was here before"),
-            Refusal::Expired(rki, at) => {
+            NotOpened::Expired(rki, at) => {
                 Error::no(format!("the one-time key {rki} has expired, on {at}; the message cannot be opened any more"))
                     .hint(anew)
             }
-            Refusal::Revoked(rki, at) => {
+            NotOpened::Revoked(rki, at) => {
                 Error::no(format!("the one-time key {rki} was revoked, on {at}; the message cannot be opened any more"))
                     .hint(anew)
             }
-            Refusal::Used(rki, at) => {
+            NotOpened::Used(rki, at) => {
                 Error::no(format!("the one-time key {rki} was used, on {at}, by another message; this one is not opened"))
                     .hint(anew)
             }
-            Refusal::Same(at) => Error::no(format!("this message was opened already, on {at}; its one-time key is used"))
+            NotOpened::Same(at) => Error::no(format!("this message was opened already, on {at}; its one-time key is used"))
                 .hint("'kw-inbox messages' shows what it says"),
-            Refusal::Damaged(rki) => Error::no(format!(
+            NotOpened::Damaged(rki) => Error::no(format!(
                 "the message does not open with the one-time key {rki}: it was changed on the way, or sealed to another card"
             ))
             .hint("nothing is used up; ask its sender for it once more"),
-            Refusal::Nonsense(from, why) => {
+            NotOpened::Nonsense(from, why) => {
                 Error::no(format!("the message of {} makes no sense: {why}", from.short())).hint("nothing is used up")
             }
-            Refusal::Blocked(from) => Error::refused(format!("the message is from {}, which is blocked", from.short()))
+            NotOpened::Blocked(from) => Error::refused(format!("the message is from {}, which is blocked", from.short()))
                 .hint("it was not kept, and its one-time key is used up"),
+        }
+    }
+}
+
+impl NotOpened {
+    /// What whoever delivers the message is told.
+    #[must_use]
+    pub fn refusal(&self) -> Refusal {
+        match self {
+            NotOpened::Unknown(_) => Refusal::Unknown,
+            NotOpened::Expired(..) => Refusal::Expired,
+            NotOpened::Revoked(..) => Refusal::Revoked,
+            NotOpened::Used(..) | NotOpened::Blocked(_) => Refusal::Used,
+            NotOpened::Same(_) => Refusal::Same,
+            NotOpened::Damaged(_) | NotOpened::Nonsense(..) => Refusal::Wrong,
         }
     }
 }
@@ -91,7 +106,7 @@ impl Inbox {
     /// Says no to a message that cannot be opened, as far as that is known without a secret.
     ///
     /// # Errors
-    /// The [`Refusal`], or what is on the disk cannot be read.
+    /// The [`NotOpened`], or what is on the disk cannot be read.
     pub fn check(&self, message: &SealedMessage) -> Result<()> {
         let _lock = self.lock()?;
         Ok(candidates(&self.swept()?, message).map(|_| ())?)
@@ -101,23 +116,23 @@ impl Inbox {
     ///
     /// # Errors
     /// It cannot be stored. It can be opened again then.
-    pub fn unseal(&self, me: &Arc<KeyPair>, message: &SealedMessage) -> Result<std::result::Result<Opened, Refusal>> {
+    pub fn unseal(&self, me: &Arc<KeyPair>, message: &SealedMessage) -> Result<std::result::Result<Opened, NotOpened>> {
         let _lock = self.lock()?;
         let storage = StorageKey::of(me);
         let mut keys = self.swept()?;
         self.recover(me, &storage, &mut keys)?;
         let candidates = match candidates(&keys, message) {
             Ok(candidates) => candidates,
-            Err(refusal) => return Ok(Err(refusal)),
+            Err(why) => return Ok(Err(why)),
         };
         let found = match self.find(me, &storage, candidates, message)? {
             Ok(found) => found,
-            Err(refusal) => return Ok(Err(refusal)),
+            Err(why) => return Ok(Err(why)),
         };
         let Found { candidate, from, frame } = found;
         if Pairs::load(&self.0.store)?.standing(&from) == Standing::Blocked {
             self.use_up(&mut keys, &candidate.key, from, message.id())?;
-            return Ok(Err(Refusal::Blocked(from)));
+            return Ok(Err(NotOpened::Blocked(from)));
         }
         let opened = Opened::new(message.id(), candidate.key, &candidate.row.label, from, self.millis(), frame);
         self.keep(&storage, &opened)?;
@@ -158,13 +173,13 @@ impl Inbox {
         storage: &StorageKey,
         candidates: Vec<Candidate>,
         message: &SealedMessage,
-    ) -> Result<std::result::Result<Found, Refusal>> {
+    ) -> Result<std::result::Result<Found, NotOpened>> {
         for candidate in candidates {
             let secret = self.secret(storage, &candidate.key)?;
             let Some((from, payload)) = opens(me, &prologue(&candidate.row.card()?), &secret, message)? else {
                 continue;
             };
-            let wrong = |why: &str| Ok(Err(Refusal::Nonsense(from, why.to_owned())));
+            let wrong = |why: &str| Ok(Err(NotOpened::Nonsense(from, why.to_owned())));
             let frame = match Frame::decode(&payload) {
                 Ok(frame) => frame,
                 Err(error) => return wrong(&error.to_string()),
@@ -177,7 +192,7 @@ impl Inbox {
             }
             return Ok(Ok(Found { candidate, from, frame }));
         }
-        Ok(Err(Refusal::Damaged(message.rki())))
+        Ok(Err(NotOpened::Damaged(message.rki())))
     }
 
     /// Tells kw-chat what concerns it.
@@ -203,12 +218,12 @@ impl Inbox {
 }
 
 /// The live keys that a message may be for, or why there is none. No secret is looked at for it.
-fn candidates(keys: &Keys, message: &SealedMessage) -> std::result::Result<Vec<Candidate>, Refusal> {
+fn candidates(keys: &Keys, message: &SealedMessage) -> std::result::Result<Vec<Candidate>, NotOpened> {
     let rki = message.rki();
     let named = || keys.cards.iter().flat_map(|card| card.keys.iter().map(move |row| (card, row)));
     let named = || named().filter(|(_, row)| row.rki() == rki);
     if let Some(at) = named().find(|(_, row)| row.message == Some(message.id())).and_then(|(_, row)| row.at) {
-        return Err(Refusal::Same(at));
+        return Err(NotOpened::Same(at));
     }
     let live: Vec<_> = named()
         .filter(|(_, row)| row.state == KeyState::Live)
@@ -219,10 +234,10 @@ fn candidates(keys: &Keys, message: &SealedMessage) -> std::result::Result<Vec<C
         return Ok(live);
     }
     Err(match named().next_back().and_then(|(_, row)| Some((row.state, row.at?))) {
-        Some((KeyState::Expired, at)) => Refusal::Expired(rki, at),
-        Some((KeyState::Revoked, at)) => Refusal::Revoked(rki, at),
-        Some((KeyState::Used, at)) => Refusal::Used(rki, at),
-        _ => Refusal::Unknown(rki),
+        Some((KeyState::Expired, at)) => NotOpened::Expired(rki, at),
+        Some((KeyState::Revoked, at)) => NotOpened::Revoked(rki, at),
+        Some((KeyState::Used, at)) => NotOpened::Used(rki, at),
+        _ => NotOpened::Unknown(rki),
     })
 }
 

@@ -3,7 +3,7 @@ mod pairing;
 mod refused;
 mod stolen;
 
-use super::{Greeting, Inbox, Opened, Refusal, Wish};
+use super::{Greeting, Inbox, NotOpened, Opened, Wish};
 use crate::chat::Chat;
 use crate::key::{KeyPair, SecretKey};
 use crate::pair::Standing;
@@ -55,7 +55,7 @@ impl Side {
         self.inbox.seal(&self.me, card, &greeting).unwrap().message
     }
 
-    fn opens(&self, message: &SealedMessage) -> Result<Opened, Refusal> {
+    fn opens(&self, message: &SealedMessage) -> Result<Opened, NotOpened> {
         self.inbox.unseal(&self.me, message).unwrap()
     }
 
@@ -104,7 +104,7 @@ fn a_message_to_a_card_is_opened_by_its_recipient_who_knows_for_certain_whose_it
     assert!(!String::from_utf8_lossy(message.bytes()).contains("hello"));
     assert!(!message.bytes().windows(32).any(|bytes| bytes == bob.me.public().as_bytes()));
     let carried = SealedMessage::from_armour(&message.armour()).unwrap();
-    assert_eq!(eve.opens(&carried).unwrap_err(), Refusal::Unknown(message.rki()));
+    assert_eq!(eve.opens(&carried).unwrap_err(), NotOpened::Unknown(message.rki()));
     let opened = ada.opens(&carried).unwrap();
     assert_eq!((opened.from, opened.text(), opened.label.as_str()), (bob.me.public(), Some("hello"), "for bob"));
     assert_eq!((ada.texts(), ada.states()), (vec!["hello".to_owned()], vec!["used".to_owned()]));
@@ -126,7 +126,7 @@ fn messages_to_a_card_of_many_keys_take_a_key_each_and_the_first_again_only_afte
     assert_eq!(ada.states(), ["used"; 5]);
     let again = bob.inbox.seal(&bob.me, &card, &greeting("6".to_owned())).unwrap();
     assert!(again.before.is_some());
-    assert!(matches!(ada.opens(&again.message).unwrap_err(), Refusal::Used(..)));
+    assert!(matches!(ada.opens(&again.message).unwrap_err(), NotOpened::Used(..)));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Once, whatever dies meanwhile: each state that a death may leave is made by hand here. The test of the program kills it at
 //! each system call.
 
-use super::{Greeting, Refusal, Side};
+use super::{Greeting, NotOpened, Side};
 use crate::pair::Standing;
 use crate::proto::inbox::SealedMessage;
 use std::fs;
@@ -29,7 +29,7 @@ fn opened() -> (Side, SealedMessage, Side) {
 
 /// What there must be in the end, however it came to that.
 fn is_as_if_nothing_had_happened(side: &Side, message: &SealedMessage) {
-    assert!(matches!(side.opens(message).unwrap_err(), Refusal::Same(_)));
+    assert!(matches!(side.opens(message).unwrap_err(), NotOpened::Same(_)));
     assert_eq!((side.texts(), side.states(), side.secrets()), (vec!["hello".to_owned()], vec!["used".to_owned()], 0));
     assert_eq!(side.standing(&Side::new(2)), Standing::Pending);
     let answers = fs::read_to_string(side.state("answers.json")).unwrap();

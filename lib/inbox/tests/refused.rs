@@ -1,6 +1,6 @@
 //! What is refused, each with its own words, and before any secret is looked at.
 
-use super::{DAY, Greeting, Refusal, Side};
+use super::{DAY, Greeting, NotOpened, Side};
 use crate::error::Error;
 use crate::key::KeyPair;
 use crate::pair::Pairs;
@@ -49,7 +49,7 @@ fn a_bit_that_is_flipped_anywhere_in_a_message_is_refused_and_uses_nothing_up() 
             let Ok(changed) = SealedMessage::decode(&bytes) else { continue };
             reached += 1;
             let refused = ada.opens(&changed).unwrap_err();
-            assert!(matches!(refused, Refusal::Damaged(_) | Refusal::Unknown(_)), "{at}.{bit}: {refused:?}");
+            assert!(matches!(refused, NotOpened::Damaged(_) | NotOpened::Unknown(_)), "{at}.{bit}: {refused:?}");
         }
     }
     assert!(reached > 2500, "{reached}");
@@ -64,7 +64,7 @@ fn a_message_is_bound_to_the_card_it_was_sealed_to() {
     let longer = Card::make(&ada.me, card.keys().to_vec(), Time::of(ada.inbox.now()), Vec::new()).unwrap();
     ada.clock.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
     bob.clock.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
-    assert!(matches!(ada.opens(&bob.says(&longer, "hello")).unwrap_err(), Refusal::Damaged(_)));
+    assert!(matches!(ada.opens(&bob.says(&longer, "hello")).unwrap_err(), NotOpened::Damaged(_)));
     ada.opens(&bob.says(&card, "hello")).unwrap();
 }
 
@@ -94,9 +94,9 @@ fn the_message_of_a_blocked_key_is_not_kept_and_its_one_time_key_is_over() {
         Ok(())
     })
     .unwrap();
-    assert_eq!(ada.opens(&message).unwrap_err(), Refusal::Blocked(bob.me.public()));
+    assert_eq!(ada.opens(&message).unwrap_err(), NotOpened::Blocked(bob.me.public()));
     assert_eq!((ada.texts().len(), ada.states(), ada.secrets()), (0, vec!["used".to_owned()], 0));
-    assert!(matches!(ada.opens(&message).unwrap_err(), Refusal::Same(_)));
+    assert!(matches!(ada.opens(&message).unwrap_err(), NotOpened::Same(_)));
 }
 
 #[test]

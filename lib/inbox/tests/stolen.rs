@@ -1,6 +1,6 @@
 //! What a thief gets of a state directory.
 
-use super::{Refusal, Side, open};
+use super::{NotOpened, Side, open};
 use crate::handshake::{Handshake, Known, Pattern, Role};
 use crate::inbox::prologue;
 use crate::seal::StorageKey;
@@ -81,7 +81,7 @@ fn a_copy_of_the_state_knows_no_more_than_the_state_did() {
     ada.opens(&first).unwrap();
     // A second process on the same state: what one has used up, the other has not.
     let other = open(ada.dir.path(), &ada.clock);
-    assert!(matches!(other.unseal(&ada.me, &first).unwrap().unwrap_err(), Refusal::Same(_)));
+    assert!(matches!(other.unseal(&ada.me, &first).unwrap().unwrap_err(), NotOpened::Same(_)));
     assert_eq!(other.unseal(&ada.me, &second).unwrap().unwrap().text(), Some("second"));
-    assert!(matches!(ada.opens(&second).unwrap_err(), Refusal::Same(_)));
+    assert!(matches!(ada.opens(&second).unwrap_err(), NotOpened::Same(_)));
 }
