@@ -69,6 +69,7 @@ pub mod dice;
 pub mod scratch;
 pub mod sign;
 pub mod fingerprint;
+pub mod picture;
 pub mod addr;
 pub mod frame;
 pub mod sftp;

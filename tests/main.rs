@@ -9,6 +9,7 @@
     unreachable_pub
 )]
 
+mod camera;
 mod chat;
 mod dropin;
 mod group;

@@ -1,7 +1,6 @@
 //! kw-keygen: makes, shows, checks and protects a key pair. See kw-keygen(1).
 
 mod args;
-mod picture;
 mod protect;
 mod show;
 

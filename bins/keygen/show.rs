@@ -1,11 +1,12 @@
 //! `show`: a public key as text, as a picture, as a QR code.
 
 use crate::args::Show;
-use crate::{picture, print_identity, print_json};
+use crate::{print_identity, print_json};
 use keywire::cli;
 use keywire::error::{Error, Result};
 use keywire::identity::IdentityFile;
 use keywire::json::json;
+use keywire::picture;
 use keywire::qr;
 use keywire::store::Store;
 use keywire::trust::Peers;

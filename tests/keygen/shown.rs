@@ -1,6 +1,7 @@
 //! What kw-keygen shows of a key: text, picture, QR code, digits, and what is wrong with it.
 
 use super::{ALICE, ALICE_SECRET, BOB, alice, json, keygen, with_bob};
+use crate::camera;
 use crate::sandbox::User;
 use bech32::{Bech32, Bech32m, Hrp};
 use std::collections::BTreeSet;
@@ -40,12 +41,7 @@ fn the_picture_of_a_key_is_the_one_in_the_manual() {
 #[test]
 fn the_qr_code_holds_the_key_in_upper_case_with_a_quiet_zone_around_it() {
     let shown = keygen(&alice(), &["show", "--qr"]).succeeds().stdout;
-    // Each character is two modules, one above the other; what is drawn is light.
-    let mut light: Vec<Vec<bool>> = Vec::new();
-    for line in shown.lines().skip(1) {
-        light.push(line.chars().map(|c| "█▀".contains(c)).collect());
-        light.push(line.chars().map(|c| "█▄".contains(c)).collect());
-    }
+    let light = camera::modules(&shown);
     let code = qrcode::QrCode::with_error_correction_level(ALICE.to_uppercase(), qrcode::EcLevel::M).unwrap();
     let (width, quiet) = (code.width(), 4);
     assert_eq!((width, light.len(), light[0].len()), (29, 38, 37));
@@ -55,6 +51,14 @@ fn the_qr_code_holds_the_key_in_upper_case_with_a_quiet_zone_around_it() {
             let dark = inside && code[(x - quiet, y - quiet)] == qrcode::Color::Dark;
             assert_eq!(*light, !dark, "at {x}, {y} of\n{shown}");
         }
+    }
+}
+
+#[test]
+fn a_camera_reads_the_key_from_its_qr_code() {
+    for user in [alice(), User::with_key()] {
+        let shown = keygen(&user, &["show", "--qr"]).succeeds().stdout;
+        assert_eq!(camera::read(&shown), user.key().to_uppercase());
     }
 }
 

@@ -1,7 +1,7 @@
 //! The picture of a key: the drunken bishop's walk (OpenSSH, `sshkey_fingerprint_randomart`). kw-keygen(1), PICTURE.
 
-use blake2::{Blake2b512, Digest};
-use keywire::key::PublicKey;
+use crate::kdf;
+use crate::key::PublicKey;
 
 /// Keeps this hash apart from every other use of BLAKE2b.
 const LABEL: &[u8] = b"keywire picture v1";
@@ -16,8 +16,9 @@ const WALKED: usize = 32;
 const VISITS: [char; 15] = [' ', '.', 'o', '+', '=', '*', 'B', 'O', 'X', '@', '%', '&', '#', '/', '^'];
 
 /// Draws `key`: eleven lines with their ends.
-pub(crate) fn of(key: &PublicKey) -> String {
-    let hash = Blake2b512::new_with_prefix(LABEL).chain_update(key.as_bytes()).finalize();
+#[must_use]
+pub fn of(key: &PublicKey) -> String {
+    let hash = kdf::hash(&[LABEL, key.as_bytes()]);
     let start = (COLUMNS / 2, ROWS / 2);
     let (mut x, mut y) = start;
     let mut board = [[0_usize; COLUMNS]; ROWS];
