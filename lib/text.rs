@@ -30,7 +30,7 @@ impl Source {
     pub fn of(text: Option<&str>) -> Result<Self> {
         match text.map(undash) {
             Some("-") => Ok(Source::Stdin { may_be_empty: true }),
-            Some(text) => checked(text.to_owned(), "the text").map(Source::Argument),
+            Some(text) => checked(text.to_owned(), "the text", MAX_TEXT_LEN).map(Source::Argument),
             None if std::io::stdin().is_terminal() => {
                 Err(Error::usage("no text is given").hint("write it at the end, or - to type it"))
             }
@@ -45,14 +45,28 @@ impl Source {
     pub fn whole(self) -> Result<String> {
         match self {
             Source::Argument(text) => Ok(text),
-            Source::Stdin { .. } => {
-                let most = u64::try_from(MAX_TEXT_LEN).unwrap_or(u64::MAX) + 2;
-                let mut bytes = Vec::new();
-                std::io::stdin().lock().take(most).read_to_end(&mut bytes).map_err(|cause| cannot_read(&cause))?;
-                text(bytes, "standard input")
-            }
+            Source::Stdin { .. } => all_of_stdin(MAX_TEXT_LEN),
         }
     }
+}
+
+/// `text` itself, or all of standard input for a `-`, as one message of `most` bytes at most.
+///
+/// # Errors
+/// Those of [`Source::whole`].
+pub fn at_most(most: usize, text: &str) -> Result<String> {
+    match undash(text) {
+        "-" => all_of_stdin(most),
+        text => checked(text.to_owned(), "the text", most),
+    }
+}
+
+fn all_of_stdin(most: usize) -> Result<String> {
+    // One more byte than fits, and the end of the last line.
+    let read = u64::try_from(most).unwrap_or(u64::MAX).saturating_add(2);
+    let mut bytes = Vec::new();
+    std::io::stdin().lock().take(read).read_to_end(&mut bytes).map_err(|cause| cannot_read(&cause))?;
+    text(bytes, "standard input", most)
 }
 
 /// Hands over each line of `from` that is not empty, as long as `take` wants more.
@@ -72,7 +86,7 @@ pub fn hand_over_lines(mut from: impl BufRead, mut take: impl FnMut(String) -> b
         if bytes == b"\n" {
             continue;
         }
-        let text = text(bytes, &format!("line {number}"))
+        let text = text(bytes, &format!("line {number}"), MAX_TEXT_LEN)
             .map_err(|error| error.hint("the lines from there on were not sent"))?;
         is_empty = false;
         if !take(text) {
@@ -87,22 +101,22 @@ pub fn hand_over_lines(mut from: impl BufRead, mut take: impl FnMut(String) -> b
 }
 
 /// Text from bytes, without the end of its last line.
-fn text(mut bytes: Vec<u8>, what: &str) -> Result<String> {
+fn text(mut bytes: Vec<u8>, what: &str, most: usize) -> Result<String> {
     if bytes.last() == Some(&b'\n') {
         bytes.pop();
     }
     let text = String::from_utf8(bytes).map_err(|_| {
         Error::usage(format!("{what} is not UTF-8")).hint("a message is text; base64(1) makes text of anything")
     })?;
-    checked(text, what)
+    checked(text, what, most)
 }
 
-fn checked(text: String, what: &str) -> Result<String> {
+fn checked(text: String, what: &str, most: usize) -> Result<String> {
     if text.is_empty() {
         return Err(Error::usage(format!("{what} is empty")));
     }
-    if text.len() > MAX_TEXT_LEN {
-        return Err(Error::usage(format!("{what} is longer than {} KiB, the most in a message", MAX_TEXT_LEN >> 10)));
+    if text.len() > most {
+        return Err(Error::usage(format!("{what} is longer than {} KiB, the most in a message", most >> 10)));
     }
     Ok(text)
 }
