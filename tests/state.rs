@@ -370,6 +370,7 @@ fn the_examples_in_the_page_are_files_that_load() {
     each_example("config.json", |user| {
         let config = Config::load(&Store::at(&user.home())).unwrap();
         assert_eq!((config.retention_days, config.addresses.len(), config.group.keep_days), (Some(365), 2, Some(90)));
+        assert_eq!(config.inbox.addresses.len(), 1);
     });
     let mut sealed = BTreeSet::new();
     each_example("identity.json", |user| {

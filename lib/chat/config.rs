@@ -2,6 +2,7 @@
 
 use crate::addr::HostPort;
 use crate::error::Result;
+use crate::proto::inbox::{Address, MAX_DELIVERY_ADDRESSES};
 use crate::store::{Privacy, State, Store, Version};
 use crate::trust::MAX_ADDRESSES;
 use serde::{Deserialize, Serialize};
@@ -28,6 +29,9 @@ pub struct Config {
     /// What concerns groups alone.
     #[serde(skip_serializing_if = "GroupSettings::is_default")]
     pub group: GroupSettings,
+    /// What concerns first contact alone.
+    #[serde(skip_serializing_if = "InboxSettings::is_default")]
+    pub inbox: InboxSettings,
 }
 
 /// Settings of groups.
@@ -40,6 +44,20 @@ pub struct GroupSettings {
 }
 
 impl GroupSettings {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Settings of first contact.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct InboxSettings {
+    /// Where messages for us can be left, for cards that are made without another address.
+    pub addresses: Vec<Address>,
+}
+
+impl InboxSettings {
     fn is_default(&self) -> bool {
         *self == Self::default()
     }
@@ -70,6 +88,10 @@ impl State for Config {
         }
         if self.addresses.len() > MAX_ADDRESSES {
             return Err(format!("it has {} addresses; the most is {MAX_ADDRESSES}", self.addresses.len()));
+        }
+        if self.inbox.addresses.len() > MAX_DELIVERY_ADDRESSES {
+            let count = self.inbox.addresses.len();
+            return Err(format!("it has {count} addresses for cards; the most is {MAX_DELIVERY_ADDRESSES}"));
         }
         Ok(())
     }
@@ -108,6 +130,7 @@ mod tests {
     fn a_setting_that_makes_no_sense_is_refused_with_its_reason() {
         let addresses = |count: usize| json::line(&vec!["host:1"; count]).unwrap();
         assert!(checked(&format!(r#"{{"addresses": {}}}"#, addresses(16))).is_ok());
+        assert!(checked(&format!(r#"{{"inbox": {{"addresses": {}}}}}"#, addresses(8))).is_ok());
         for (text, why) in [
             (format!(r#"{{"addresses": {}}}"#, addresses(17)), "the most is 16"),
             (r#"{"addresses": ["no host"]}"#.to_owned(), "not an address"),
@@ -115,6 +138,8 @@ mod tests {
             (r#"{"retention_days": 0}"#.to_owned(), "keep nothing"),
             (r#"{"group": {"keep_days": 7}}"#.to_owned(), "the least is 8"),
             (r#"{"group": {"keep": 1}}"#.to_owned(), "unknown field"),
+            (format!(r#"{{"inbox": {{"addresses": {}}}}}"#, addresses(9)), "the most is 8"),
+            (r#"{"inbox": {"addresses": ["kw1@host"]}}"#.to_owned(), "kw1"),
             (r#"{"retention_days": -1}"#.to_owned(), "invalid value"),
             (r#"{"retention_days": "30"}"#.to_owned(), "invalid type"),
             (r#"{"pairing": "Open"}"#.to_owned(), "unknown variant"),

@@ -11,7 +11,7 @@ mod hear;
 #[cfg(test)]
 mod tests;
 
-pub use config::{CONFIG, Config, GroupSettings, Pairing};
+pub use config::{CONFIG, Config, GroupSettings, InboxSettings, Pairing};
 pub use conversation::{Conversation, Draft, Entry, Incoming, Queued, Side, Stage};
 pub use cursors::{CURSORS, Cursors};
 pub(crate) use cursors::{MAX_CURSORS, checked_cursor_name, is_cursor_name};
