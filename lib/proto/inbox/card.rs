@@ -357,9 +357,9 @@ fn hash_of(addresses: &[Address]) -> [u8; 32] {
 }
 
 fn key(bytes: &[u8]) -> Result<PublicKey> {
-    PublicKey::from_bytes(bytes).map_err(|why| Error::no(format!("a key in it is wrong: {why}")))
+    PublicKey::from_bytes(bytes).map_err(|why| Error::no(format!("a card with a wrong key: {why}")))
 }
 
 fn time(seconds: u64) -> Result<Time> {
-    Time::from_unix(seconds).ok_or_else(|| Error::no("it expires after the year 9999"))
+    Time::from_unix(seconds).ok_or_else(|| Error::no("a card that expires after the year 9999"))
 }

@@ -4,6 +4,8 @@ mod card;
 mod frame;
 mod message;
 mod sealed;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 pub use card::{Address, Card, MAX_CARD_TEXT_LEN, MAX_DELIVERY_ADDRESSES, MAX_USES, Ticket};
