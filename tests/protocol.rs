@@ -5,6 +5,7 @@ mod inbox;
 
 use crate::hostile::chat::one_of_each;
 use keywire::conn::{self, Limits, ListenOptions, Reason, Record, kind};
+use keywire::inbox::{door, dropbox};
 use keywire::noise::{self, Preface};
 use keywire::proto::chat::Why;
 use keywire::proto::group::{GROUP, MAX_MEMBERS, MAX_NAME_LEN, entry, link, message};
@@ -302,7 +303,18 @@ fn the_text_of_the_page_has_the_numbers_of_its_list() {
                 format!("a name has 1 to {MAX_NAME_LEN} characters"),
             ],
         ),
-        ("INBOX", vec![format!("Its port is {}", INBOX.port.unwrap())]),
+        (
+            "INBOX",
+            vec![
+                format!("Its port is {}", INBOX.port.unwrap()),
+                format!("at most {} that differ", dropbox::MOST_OF_A_KEY),
+                format!("of one recipient at most {MAX_HELD} with at most {} bytes", dropbox::MOST_BYTES),
+                format!("each for {} days", dropbox::HELD_FOR.as_secs() / 86_400),
+                format!("takes {} connections at once and {} of one source", door::STRANGERS, door::MOST_OF_ONE),
+                format!("may last {} seconds and bring {} records", door::STRANGERS_STAY.as_secs(), door::MOST_RECORDS),
+                format!("may have {} connections at once", door::MOST_OF_ONE),
+            ],
+        ),
     ];
     for (name, phrases) in said {
         let section = section(name);

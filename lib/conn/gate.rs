@@ -61,6 +61,11 @@ impl Source {
         }
     }
 
+    /// The address that stands for all of the source.
+    pub(super) fn address(self) -> IpAddr {
+        self.0
+    }
+
     fn is_loopback(self) -> bool {
         self.0.is_loopback()
     }
@@ -80,7 +85,7 @@ impl Penalties {
 
     /// Adds to the penalty of `source`.
     pub(super) fn add(&mut self, source: Source, penalty: Duration, now: Instant) {
-        if source.is_loopback() && !self.limit_loopback {
+        if !self.limits(source) {
             return;
         }
         if self.until.len() >= MOST_SOURCES && !self.until.contains_key(&source) {
@@ -93,6 +98,11 @@ impl Penalties {
         }
         let until = self.until.entry(source).or_insert(now);
         *until = ((*until).max(now) + penalty).min(now + LONGEST);
+    }
+
+    /// Whether `source` is held to limits at all.
+    pub(super) fn limits(&self, source: Source) -> bool {
+        self.limit_loopback || !source.is_loopback()
     }
 
     /// Whether `source` must stay away now.

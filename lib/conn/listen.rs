@@ -8,7 +8,7 @@ use crate::frame::{frame, read_frame};
 use crate::key::{KeyPair, PublicKey};
 use crate::noise::{Accepted, I1_LEN, I3_OVERHEAD, MAX_REQUEST_LEN, PREFACE_LEN, Preface, Responder};
 use crate::trust::{Admission, Grant};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -268,6 +268,14 @@ impl Incoming {
     #[must_use]
     pub fn from(&self) -> SocketAddr {
         self.from
+    }
+
+    /// What a limit for one source counts: the address it comes from, or the IPv6 network that a customer gets; none for this
+    /// machine's own addresses, unless they are held to limits too.
+    #[must_use]
+    pub fn source(&self) -> Option<IpAddr> {
+        let source = Source::of(self.from.ip());
+        lock(&self.penalties).limits(source).then(|| source.address())
     }
 
     /// Lets it in. The grant must be the peer's own.

@@ -199,7 +199,9 @@ impl DropBox {
                 gone => gone.is_none(),
             }
         });
-        sync_parent(&dir.join(LOCK))?;
+        if dir.is_dir() {
+            sync_parent(&dir.join(LOCK))?;
+        }
         failure.map_or(Ok(()), Err)
     }
 

@@ -4,6 +4,8 @@
 //! keywire-files(5), keywire-protocol(7).
 
 mod answers;
+pub mod carry;
+pub mod door;
 pub mod dropbox;
 mod keys;
 mod open;

@@ -1,5 +1,8 @@
 //! What is said in the service inbox.
 
+mod carry;
+mod door;
+
 use super::decoders::attack;
 use keywire::conn::Record;
 use keywire::key::{KeyPair, PublicKey, SecretKey};
@@ -72,7 +75,7 @@ fn what_the_dialer_of_an_inbox_says_is_what_it_says_or_nothing() {
         let body = vec![3; ids * 16];
         assert_eq!(FromDialer::decode(&Record { kind: 0x04, body: &body }).is_ok(), taken, "{ids}");
     }
-    let most = sealed(1, &vec![0; MAX_SEALED_LEN - 116]);
+    let most = sealed(1, &vec![0; MAX_SEALED_LEN - 110]);
     assert_eq!(most.bytes().len(), MAX_SEALED_LEN);
     assert!(FromDialer::decode(&Record { kind: 0x02, body: most.bytes() }).is_ok());
     let more = [most.bytes(), &[0]].concat();

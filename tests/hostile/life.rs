@@ -14,7 +14,7 @@ fn options() -> ListenOptions {
 }
 
 /// A runtime whose clock goes on only when nothing else does, so that no load on the machine comes into what is measured.
-fn unhurried() -> tokio::runtime::Runtime {
+pub(super) fn unhurried() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap()
 }
 

@@ -1,0 +1,229 @@
+//! Carrying: sealed messages to where a card says, and from a drop box to their recipient.
+
+use super::dropbox::MOST_BYTES;
+use crate::addr::PeerAddr;
+use crate::conn::{Connection, DialOptions, Receiver, Sender, dial};
+use crate::error::{Error, Kind, Result};
+use crate::key::KeyPair;
+use crate::proto::inbox::{
+    Address, Card, Delivery, FromDialer, FromListener, INBOX, MAX_HELD, Refusal, SealedId, SealedMessage,
+};
+use std::collections::BTreeSet;
+use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
+
+/// How long a delivery may take in all: a person waits for it.
+pub const PATIENCE: Duration = Duration::from_secs(15);
+
+/// How long an address may take to answer while there are others to try.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+
+/// How long fetching may take in all: as much as is ever held, on a slow path.
+pub const FETCH_WITHIN: Duration = Duration::from_secs(600);
+
+/// A delivery that went well.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivered {
+    /// Which address of the card took it.
+    pub at: Address,
+    /// The recipient had opened this very message before.
+    pub is_same: bool,
+}
+
+/// What a drop box had.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Fetched {
+    /// Messages that were taken from it.
+    pub taken: usize,
+    /// Messages that it still holds, since they could not be taken.
+    pub left: usize,
+}
+
+/// Delivers `sealed` at the first of the card's addresses that takes it. Nobody there learns who we are: the connection has a
+/// key pair of its own.
+///
+/// # Errors
+/// The message is for another card, the card has no address, no address takes the message, or the recipient says that it
+/// never will.
+pub async fn deliver(card: &Card, sealed: &SealedMessage) -> Result<Delivered> {
+    if card.ticket().key(&sealed.rki()).is_none() {
+        return Err(Error::no("the message is sealed to another card").hint("give the card that it was sealed to"));
+    }
+    if card.addresses().is_empty() {
+        return Err(Error::no("the card names no address to deliver at")
+            .hint("seal the message with 'kw-inbox seal', and bring it to its recipient by hand or by mail"));
+    }
+    let end = Instant::now() + PATIENCE;
+    let mut failures: Vec<(&Address, Error)> = Vec::new();
+    for (at, address) in card.addresses().iter().enumerate() {
+        let is_last = at + 1 == card.addresses().len();
+        let within = if is_last { end } else { end.min(Instant::now() + ANSWER_WITHIN) };
+        let answer = match timeout_at(within, offer(card, address, sealed)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(Error::network(format!("no answer from {address} in time"))),
+        };
+        match answer {
+            Ok(Ok(())) => return Ok(Delivered { at: address.clone(), is_same: false }),
+            Ok(Err(Refusal::Same)) => return Ok(Delivered { at: address.clone(), is_same: true }),
+            // A drop box cannot know what has become of a one-time key.
+            Ok(Err(why @ (Refusal::Used | Refusal::Revoked | Refusal::Expired))) if address.key.is_none() => {
+                return Err(refused(card, address, why));
+            }
+            Ok(Err(why)) => failures.push((address, refused(card, address, why))),
+            Err(error) => failures.push((address, error)),
+        }
+    }
+    Err(all_failed(failures))
+}
+
+/// Offers the message at one address.
+async fn offer(card: &Card, address: &Address, sealed: &SealedMessage) -> Result<Delivery> {
+    let nobody = KeyPair::generate()?;
+    let to = PeerAddr { key: address.answering(card.recipient()), at: address.at.clone() };
+    let (mut sender, mut receiver) = call(&nobody, &to).await?.split();
+    say(&mut sender, &FromDialer::Ticket(card.ticket()))?;
+    say(&mut sender, &FromDialer::Deliver(sealed.clone()))?;
+    sender.flush().await?;
+    let delivery = match next(&mut sender, &mut receiver).await? {
+        FromListener::Delivered => Ok(()),
+        FromListener::Refused(why) => Err(why),
+        other => return Err(out_of_place(&other)),
+    };
+    // What counts has been said.
+    let _ = sender.close().await;
+    Ok(delivery)
+}
+
+/// Why an address does not take a message, and what to do about it.
+fn refused(card: &Card, address: &Address, why: Refusal) -> Error {
+    let who = match address.key {
+        Some(_) => format!("the drop box {}", address.at),
+        None => format!("the recipient at {}", address.at),
+    };
+    let short = card.recipient().short();
+    let another = format!("ask {short} for a new card");
+    let (what, hint) = match (why, address.key) {
+        (Refusal::Unknown, Some(_)) => (
+            "holds nothing for this key",
+            format!("tell {short}, who is to have the right there: kw-peers allow KEY drop"),
+        ),
+        (Refusal::Unknown, None) => ("does not know this card", another),
+        (Refusal::Expired, _) => ("says that the card has expired", another),
+        (Refusal::Revoked, _) => ("has revoked this card", another),
+        (Refusal::Used, _) => ("has had a message to this card already, and a card is good for one", another),
+        (Refusal::Same, _) => ("has opened this very message before", "there is nothing left to do".to_owned()),
+        (Refusal::Full, _) => ("has no room for more", format!("try again once {short} has fetched what is there")),
+        (Refusal::Wrong, _) => ("finds that the message does not go with this card", "seal it again".to_owned()),
+        (Refusal::Unavailable, _) => {
+            ("cannot take it now", "try again later; the same message is taken only once".to_owned())
+        }
+    };
+    let kind = if why == Refusal::Unavailable { Kind::Network } else { Kind::Refused };
+    Error::new(kind, format!("{who} {what}")).hint(hint)
+}
+
+/// The errors of all addresses in one.
+fn all_failed(mut failures: Vec<(&Address, Error)>) -> Error {
+    if failures.len() == 1
+        && let Some((_, error)) = failures.pop()
+    {
+        return error;
+    }
+    // A refusal says more than an address that does not answer.
+    let kind = failures.iter().map(|(_, error)| error.kind()).find(|kind| *kind == Kind::Refused);
+    let mut all = Error::new(kind.unwrap_or(Kind::Network), format!("none of {} addresses takes it", failures.len()));
+    for (address, error) in failures {
+        all = all.hint(format!("{}: {error}", address.at));
+        if let Some(hint) = error.hints().first().filter(|_| error.kind() == Kind::Refused) {
+            all = all.hint(hint);
+        }
+    }
+    all
+}
+
+/// Fetches what the drop box at `from` holds for `me`, and gives each message to `take`. Those of which it says that they are
+/// done are removed there at once, so what was taken stays taken when the connection is cut.
+///
+/// # Errors
+/// The drop box cannot be reached, holds nothing for this key, or breaks the rules; and those of `take`, after which nothing
+/// more is fetched.
+pub async fn fetch<T>(me: &KeyPair, from: &PeerAddr, take: impl FnMut(SealedMessage) -> T) -> Result<Fetched>
+where
+    T: Future<Output = Result<bool>>,
+{
+    let end = Instant::now() + FETCH_WITHIN;
+    let slow = |_| Error::network(format!("the drop box at {} takes too long", from.at)).hint("try again later");
+    timeout_at(end, fetch_all(me, from, take)).await.map_err(slow)?
+}
+
+async fn fetch_all<T>(me: &KeyPair, from: &PeerAddr, mut take: impl FnMut(SealedMessage) -> T) -> Result<Fetched>
+where
+    T: Future<Output = Result<bool>>,
+{
+    let (mut sender, mut receiver) = call(me, from).await?.split();
+    say(&mut sender, &FromDialer::Fetch)?;
+    let mut fetched = Fetched::default();
+    let (mut seen, mut bytes): (BTreeSet<SealedId>, usize) = (BTreeSet::new(), 0);
+    let (mut unanswered, mut is_all) = (0_usize, false);
+    while !is_all || unanswered > 0 {
+        sender.flush().await?;
+        match next(&mut sender, &mut receiver).await? {
+            FromListener::Held(message) if !is_all => {
+                let id = message.id();
+                bytes += message.bytes().len();
+                if !seen.insert(id) || seen.len() > MAX_HELD || bytes > MOST_BYTES {
+                    return Err(Error::protocol("a drop box that sends more than one holds, or the same twice"));
+                }
+                if sender.while_waiting(take(message)).await?? {
+                    say(&mut sender, &FromDialer::Taken(vec![id]))?;
+                    unanswered += 1;
+                    fetched.taken += 1;
+                } else {
+                    fetched.left += 1;
+                }
+            }
+            FromListener::End if !is_all => is_all = true,
+            FromListener::Removed if unanswered > 0 => unanswered -= 1,
+            FromListener::Refused(Refusal::Unavailable) if unanswered > 0 => {
+                // It is sent again next time, and known then.
+                unanswered -= 1;
+                fetched.taken -= 1;
+                fetched.left += 1;
+            }
+            FromListener::Refused(Refusal::Unknown) => {
+                return Err(Error::refused(format!(
+                    "the drop box at {} holds nothing for this key ({})",
+                    from.at,
+                    me.public()
+                ))
+                .hint("its owner gives the right with: kw-peers allow KEY drop"));
+            }
+            other => return Err(out_of_place(&other)),
+        }
+    }
+    let _ = sender.close().await;
+    Ok(fetched)
+}
+
+async fn call(me: &KeyPair, to: &PeerAddr) -> Result<Connection> {
+    dial(me, to, INBOX, b"{}", DialOptions::default()).await
+}
+
+fn say(sender: &mut Sender, message: &FromDialer) -> Result<()> {
+    let (kind, body) = message.encode();
+    sender.push(kind, &[&body])
+}
+
+/// The next that the listener says.
+async fn next(sender: &mut Sender, receiver: &mut Receiver) -> Result<FromListener> {
+    match sender.while_waiting(receiver.recv()).await?? {
+        Some(record) => FromListener::decode(&record),
+        None => Err(Error::network("the other side has ended the connection without an answer")),
+    }
+}
+
+fn out_of_place(message: &FromListener) -> Error {
+    let name = format!("{message:?}");
+    let name = name.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default().to_uppercase();
+    Error::protocol(format!("a {name} where none may stand"))
+}
