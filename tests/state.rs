@@ -2,6 +2,8 @@
 
 mod chat;
 mod crowd;
+mod death;
+mod drop;
 mod faults;
 mod groups;
 mod shown;

@@ -1,5 +1,6 @@
 //! Groups on disk: death and failing system calls at every step, and the files as keywire-files(5) shows them.
 
+use super::death::{CALLS, FAILING, Trial, begin, home};
 use super::faults::strace_works;
 use crate::sandbox::Dir;
 use keywire::group::home::{DiskShelf, Facts, Group, Groups, Status};
@@ -11,18 +12,11 @@ use keywire::sign::Signature;
 use keywire::store::Store;
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
-/// Names the state directory, and makes this test program the one that dies.
-const DYING: &str = "KEYWIRE_TEST_DYING";
-
-/// What it is called.
-const TEST: &str = "state::groups::a_process_that_does_all_that_is_done_with_a_group";
-
-/// The calls that change anything, or come between those that do.
-const CALLS: [&str; 10] =
-    ["openat", "write", "fsync", "fdatasync", "rename", "unlink", "mkdir", "ftruncate", "flock", "close"];
+/// What dies.
+const TRIAL: Trial =
+    Trial { test: "state::groups::a_process_that_does_all_that_is_done_with_a_group", end: ("left", "1") };
 
 const BEGIN: u64 = 1_800_000_000_000;
 
@@ -70,11 +64,8 @@ fn entries(group: &Group, log: LogId, mut last: Option<Entry>, count: u64) -> Ve
 
 #[test]
 fn a_process_that_does_all_that_is_done_with_a_group() {
-    let Some(home) = std::env::var_os(DYING) else { return };
-    let home = Path::new(&home);
-    // In the traces everything before this is how a program starts.
-    let _ = fs::metadata(home.join("begin"));
-    let _ = fs::File::open(home.join("begin"));
+    let Some(home) = begin() else { return };
+    let home = home.as_path();
     let genesis = Genesis {
         owner: me().public(),
         created: BEGIN / 1000,
@@ -110,50 +101,6 @@ fn a_process_that_does_all_that_is_done_with_a_group() {
         })
         .unwrap();
     println!("left 1");
-}
-
-/// Runs it under strace: what it said, and the trace.
-fn traced(place: &Dir, options: &[&str]) -> (BTreeMap<String, String>, String) {
-    let log = place.join("strace.log");
-    let mut command = Command::new("strace");
-    command.args(["-f", "-qq", "-o"]).arg(&log).args(options).arg(std::env::current_exe().unwrap());
-    command
-        .args(["--exact", TEST, "--nocapture", "--test-threads=1"])
-        .env(DYING, home(place))
-        .env("RUST_BACKTRACE", "0");
-    let done = command.output().unwrap();
-    let said = String::from_utf8_lossy(&done.stdout).into_owned();
-    let said = said.lines().filter_map(|line| line.split_once(' '));
-    let said = said.map(|(what, value)| (what.to_owned(), value.to_owned())).collect();
-    (said, fs::read_to_string(&log).unwrap_or_default())
-}
-
-/// A state directory with nothing in it, in memory: what is tried is the order of calls, and not the disk.
-fn new_place() -> Dir {
-    let place = Dir::in_memory();
-    Store::at(place.path()).below("state").unwrap();
-    place
-}
-
-fn home(place: &Dir) -> PathBuf {
-    place.join("state")
-}
-
-/// How often each call is made before the work begins, and until its end.
-fn counted_calls() -> BTreeMap<&'static str, (usize, usize)> {
-    let (said, log) = traced(&new_place(), &[]);
-    assert_eq!(said["left"], "1", "{log}");
-    let mut counts = BTreeMap::new();
-    let mut begun = false;
-    for call in log.lines().filter_map(|line| line.split_once(' ').map(|(_, call)| call.trim_start())) {
-        begun |= call.contains("/begin\"");
-        if let Some(name) = CALLS.iter().find(|name| call.split_once('(').is_some_and(|(call, _)| call == **name)) {
-            let (before, all) = counts.entry(*name).or_insert((0, 0));
-            *before += usize::from(!begun);
-            *all += 1;
-        }
-    }
-    counts
 }
 
 /// What was said is there, our log is still the one that it was, and all goes on.
@@ -197,25 +144,10 @@ fn holds(place: &Dir, said: &BTreeMap<String, String>, what: &str) {
     assert!(status == Status::Left || number("left") == 0, "{what}");
 }
 
-/// Has each call do `what` each time that it is made.
-fn at_each_call(what: &str, calls: &[&str]) -> usize {
-    let mut tried = 0;
-    for (call, (before, all)) in counted_calls().into_iter().filter(|(call, _)| calls.contains(call)) {
-        for when in before + 1..=all {
-            let place = new_place();
-            let (trace, inject) = (format!("trace={call}"), format!("inject={call}:{what}:when={when}"));
-            let (said, _) = traced(&place, &["-e", &trace, "-e", &inject]);
-            holds(&place, &said, &format!("{what} at {call} {when}"));
-            tried += 1;
-        }
-    }
-    tried
-}
-
 #[test]
 fn death_at_any_call_neither_loses_nor_forks_anything_of_a_group() {
     if strace_works() {
-        let tried = at_each_call("signal=SIGKILL", &CALLS);
+        let tried = TRIAL.at_each_call("signal=SIGKILL", &CALLS, holds);
         println!("killed {tried} times");
         assert!(tried > 100, "{tried}");
     }
@@ -224,6 +156,6 @@ fn death_at_any_call_neither_loses_nor_forks_anything_of_a_group() {
 #[test]
 fn an_error_of_any_call_neither_loses_nor_forks_anything_of_a_group() {
     if strace_works() {
-        assert!(at_each_call("error=EIO", &["write", "fsync", "fdatasync", "rename", "ftruncate"]) > 20);
+        assert!(TRIAL.at_each_call("error=EIO", &FAILING, holds) > 20);
     }
 }
