@@ -12,6 +12,7 @@ mod open;
 mod opened;
 mod seal;
 mod sent;
+mod service;
 #[cfg(test)]
 mod tests;
 
@@ -21,6 +22,7 @@ pub use open::NotOpened;
 pub use opened::{Handed, OPENED, Opened};
 pub use seal::{Greeting, Sealing};
 pub use sent::SENT;
+pub use service::{Outcome, Recipient};
 
 use crate::chat::{Chat, Clock};
 use crate::error::Result;
