@@ -193,6 +193,8 @@ pub(crate) struct Relation {
     pub(crate) renews: bool,
     /// Whether the peer was told, or why it was not.
     pub(crate) told: Option<Result<(), String>>,
+    /// Where our consent was left, sealed, for a peer that was not told; or why it was not.
+    pub(crate) left: Option<Result<String, String>>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]

@@ -134,6 +134,7 @@ impl Show {
             "standing": relation.standing, "since": Some(&relation.since).filter(|since| !since.is_empty()),
             "from": from, "expires": expires, "renews": relation.renews,
             "reached": relation.told.as_ref().map(std::result::Result::is_ok),
+            "left": relation.left.as_ref().and_then(|left| left.as_ref().ok()),
         });
         self.object(&object)
     }
@@ -144,20 +145,27 @@ impl Show {
             self.relation(relation)?;
         }
         let name = self.names.called(&relation.peer);
-        let text = match (relation.standing.as_str(), &relation.told) {
-            ("invited", Some(Ok(()))) => format!("invited {name}: it has the invite, and its user decides"),
-            ("invited", _) => format!("invited {name}: the invite waits until it is reached"),
-            ("accepted", _) => format!("paired with {name}"),
-            ("unconfirmed", Some(Err(_))) => format!("accepted {name}: it will know when it is reached"),
-            ("unconfirmed", _) => format!("accepted {name}: it has yet to confirm"),
-            ("declined", _) => format!("declined {name}"),
-            ("declined-by-peer", _) => format!("{name} has declined"),
-            ("blocked", _) => format!("blocked {name}: its connections are refused"),
-            ("removed" | "none", _) => format!("there is nothing with {name} any more"),
-            (standing, _) => format!("{name}: {standing}"),
+        let text = match (relation.standing.as_str(), &relation.told, &relation.left) {
+            ("invited", Some(Ok(())), _) => format!("invited {name}: it has the invite, and its user decides"),
+            ("invited", _, _) => format!("invited {name}: the invite waits until it is reached"),
+            ("accepted", _, _) => format!("paired with {name}"),
+            ("unconfirmed", Some(Err(_)), Some(Ok(at))) => {
+                format!("accepted {name}: the answer is left at {at}, sealed")
+            }
+            ("unconfirmed", Some(Err(_)), _) => format!("accepted {name}: it will know when it is reached"),
+            ("unconfirmed", _, _) => format!("accepted {name}: it has yet to confirm"),
+            ("declined", _, _) => format!("declined {name}"),
+            ("declined-by-peer", _, _) => format!("{name} has declined"),
+            ("blocked", _, _) => format!("blocked {name}: its connections are refused"),
+            ("removed" | "none", _, _) => format!("there is nothing with {name} any more"),
+            (standing, _, _) => format!("{name}: {standing}"),
         };
         if self.form != Form::Json {
             self.line(&text);
+        }
+        if let Some(Err(why)) = &relation.left {
+            let problem = format!("the answer could not be left for {name}: {}", sanitize_line(why));
+            cli::report(NAME, &Error::network(problem).hint("'kw-inbox fetch' and 'kw-inbox serve' try it again"));
         }
         // What our user has decided holds here; that an invite has not arrived is another thing, and has a status of its own.
         if let (Some(Err(why)), "invited") = (&relation.told, relation.standing.as_str()) {

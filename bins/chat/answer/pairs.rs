@@ -6,9 +6,12 @@ use crate::request::{Change, Relation, Reply, To};
 use crate::whom::word;
 use keywire::chat::{Chat, Target};
 use keywire::error::{Error, Kind, Result};
+use keywire::inbox::Inbox;
 use keywire::key::PublicKey;
 use keywire::pair::{Pair, Pairs, Standing};
 use keywire::threads::on_disk;
+use std::sync::Arc;
+use std::time::SystemTime;
 
 /// Asks for consent, and tells the peer at once if it can be reached.
 pub(super) async fn invite(house: &House, to: To, renew: bool, caller: &mut Caller) -> Result<u8> {
@@ -43,8 +46,25 @@ pub(super) async fn change(house: &House, to: To, change: Change, caller: &mut C
         Change::Accept | Change::Decline => Some(house.engine.visit(&Target::from(to), VISIT).await),
         Change::Dismiss | Change::Block | Change::Remove => None,
     };
-    caller.say(Reply::Pair(relation(house, key, told.as_ref()).await?)).await?;
+    let left = match (change, &told) {
+        (Change::Accept, Some(Err(_))) => leave(house, key).await?,
+        _ => None,
+    };
+    let relation = Relation { left, ..relation(house, key, told.as_ref()).await? };
+    caller.say(Reply::Pair(relation)).await?;
     Ok(0)
+}
+
+/// Leaves our consent where an invite that came sealed said; where that is, or why it could not be. Nothing if there is no such
+/// place.
+async fn leave(house: &House, key: PublicKey) -> Result<Option<std::result::Result<String, String>>> {
+    let chat = house.engine.chat();
+    let inbox = Inbox::open(chat.store().clone(), Arc::new(SystemTime::now))?;
+    let answered = inbox.answer(chat.me(), Some(key)).await?;
+    Ok(answered.into_iter().next().map(|(_, delivered)| match delivered {
+        Ok(delivered) => Ok(delivered.at.at.to_string()),
+        Err(error) => Err(error.to_string()),
+    }))
 }
 
 fn decide(chat: &Chat, key: PublicKey, change: Change) -> Result<()> {
@@ -92,6 +112,7 @@ impl Relation {
             pending: pair.and_then(Pair::pending).map(|(from, expires)| (from, expires.to_string())),
             renews: pair.is_some_and(Pair::asks_to_renew),
             told: None,
+            left: None,
         }
     }
 }
