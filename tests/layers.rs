@@ -30,6 +30,7 @@ const DOORS: &[(&str, &[&str])] = &[
             "bins/scp/args.rs",
             "bins/chat/args.rs",
             "bins/group/args.rs",
+            "bins/inbox/args.rs",
         ],
     ),
     ("rpassword", &["lib/cli.rs"]),

@@ -114,6 +114,7 @@ pub fn binary(program: &str) -> &'static str {
         "kw-scp" => env!("CARGO_BIN_EXE_kw-scp"),
         "kw-chat" => env!("CARGO_BIN_EXE_kw-chat"),
         "kw-group" => env!("CARGO_BIN_EXE_kw-group"),
+        "kw-inbox" => env!("CARGO_BIN_EXE_kw-inbox"),
         "kw-pipe" => env!("CARGO_BIN_EXE_kw-pipe"),
         other => panic!("{other} is no program of ours"),
     }

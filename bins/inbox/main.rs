@@ -1,0 +1,61 @@
+//! kw-inbox: first contact with someone who is offline. See kw-inbox(1).
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing))]
+
+mod args;
+mod cards;
+mod collect;
+mod open;
+mod read;
+mod seal;
+mod serve;
+mod show;
+
+use args::{Args, Command};
+use keywire::addr::PeerAddr;
+use keywire::cli;
+use keywire::error::Result;
+use keywire::inbox::Inbox;
+use keywire::proto::inbox::INBOX;
+use keywire::store::Store;
+use keywire::trust::Peers;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+const NAME: &str = "kw-inbox";
+
+fn main() -> ExitCode {
+    cli::main(NAME, |args| run(args).map(|()| ExitCode::SUCCESS))
+}
+
+fn run(args: Args) -> Result<()> {
+    match args.command {
+        Command::Card(args) => cards::card(&args),
+        Command::Show(args) => cards::show(&args),
+        Command::Cards(args) => cards::cards(&args),
+        Command::Revoke(args) => cards::revoke(&args),
+        Command::Seal(args) => seal::seal(&args),
+        Command::Send(args) => seal::send(&args),
+        Command::Open(args) => open::open(&args),
+        Command::Fetch(args) => open::fetch(&args),
+        Command::Messages(args) => open::messages(&args),
+        Command::Serve(args) => serve::serve(&args),
+        Command::Drop(args) => serve::drop(&args),
+    }
+}
+
+/// Our cards, and what came by them.
+fn inbox(store: &Store) -> Result<Inbox> {
+    Inbox::open(store.clone(), Arc::new(SystemTime::now))
+}
+
+/// A drop box: a name of the address book, where it listens on the port of this service, or `KEY@HOST[:PORT]`.
+fn drop_box(peers: &Peers, who: &str) -> Result<PeerAddr> {
+    let PeerAddr { key, at } = peers.resolve(who, INBOX.port)?;
+    // The address book has the ports of other services.
+    Ok(match INBOX.port {
+        Some(port) if !who.contains('@') => PeerAddr { key, at: at.with_port(port) },
+        _ => PeerAddr { key, at },
+    })
+}

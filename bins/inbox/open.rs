@@ -1,0 +1,91 @@
+//! `open`, `fetch` and `messages`: what was sealed to our cards.
+
+use crate::args::{Fetch, Messages, Open};
+use crate::collect::{self, Outcome};
+use crate::show::{Show, notices};
+use crate::{NAME, drop_box, inbox, read};
+use keywire::cli;
+use keywire::error::{Error, Kind, Result};
+use keywire::inbox::{Due, Opened};
+use keywire::store::Store;
+use keywire::trust::Peers;
+use std::cell::RefCell;
+
+pub(crate) fn open(args: &Open) -> Result<()> {
+    let sealed = read::sealed(&args.file)?;
+    let store = Store::home()?;
+    let inbox = inbox(&store)?;
+    // What cannot be opened is refused before anybody types a passphrase.
+    inbox.check(&sealed)?;
+    let outcome = inbox.unseal(&args.own().load()?, &sealed)?;
+    notices(&inbox);
+    just_opened(&mut Show::new(&store, args.json)?, &outcome?)
+}
+
+pub(crate) fn fetch(args: &Fetch) -> Result<()> {
+    let store = Store::home()?;
+    let inbox = inbox(&store)?;
+    let from = match args.peers.is_empty() {
+        true => collect::drop_boxes(&inbox, &store)?,
+        false => {
+            let peers = Peers::load(&store)?;
+            args.peers.iter().map(|who| drop_box(&peers, who)).collect::<Result<_>>()?
+        }
+    };
+    let me = args.own().load()?;
+    let show = RefCell::new(Show::new(&store, args.json)?);
+    let tell = |outcome: Outcome| match outcome {
+        Ok(opened) => just_opened(&mut show.borrow_mut(), &opened),
+        Err(why) => {
+            cli::report(NAME, &why.into());
+            Ok(())
+        }
+    };
+    let failed: RefCell<Option<Error>> = RefCell::default();
+    // What one drop box cannot say, another can; the last failure is left to say at the end.
+    let fail = |error: Error| {
+        if let Some(before) = failed.borrow_mut().replace(error) {
+            cli::report(NAME, &before);
+        }
+    };
+    cli::block_on(async {
+        for at in &from {
+            match collect::fetch(&inbox, &me, at, &tell).await {
+                Err(error) if matches!(error.kind(), Kind::State | Kind::ClosedOutput) => return Err(error),
+                Err(error) => fail(error),
+                Ok(()) => {}
+            }
+        }
+        collect::answer(&inbox, &me, &|due: &Due, error| {
+            let why = format!("our answer to {} could not be delivered: {error}", due.peer.short());
+            fail(error.hints().iter().fold(Error::new(error.kind(), why), |all, hint| all.hint(hint)));
+        })
+        .await
+    })?;
+    notices(&inbox);
+    match failed.into_inner() {
+        Some(error) => Err(error),
+        None if from.is_empty() => Err(Error::no("no drop box is known: neither cards nor config.json name one")
+            .hint("name one, or make a card with --drop")),
+        None => Ok(()),
+    }
+}
+
+/// Prints a message, and what can be done about it.
+fn just_opened(show: &mut Show, opened: &Opened) -> Result<()> {
+    show.message(opened)?;
+    show.flush()?;
+    show.next_step(opened);
+    Ok(())
+}
+
+pub(crate) fn messages(args: &Messages) -> Result<()> {
+    let store = Store::home()?;
+    let inbox = inbox(&store)?;
+    let me = args.own().load()?;
+    let found = inbox.messages(&me, args.count)?;
+    notices(&inbox);
+    let mut show = Show::new(&store, args.json)?;
+    found.iter().try_for_each(|opened| show.message(opened))?;
+    show.flush()
+}
