@@ -14,6 +14,7 @@ mod chat;
 mod dropin;
 mod group;
 mod hostile;
+mod inbox;
 mod keygen;
 mod layers;
 mod link;
