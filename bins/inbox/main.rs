@@ -4,7 +4,6 @@
 
 mod args;
 mod cards;
-mod collect;
 mod open;
 mod read;
 mod seal;
@@ -13,6 +12,7 @@ mod show;
 
 use args::{Args, Command};
 use keywire::addr::PeerAddr;
+use keywire::chat::Config;
 use keywire::cli;
 use keywire::error::Result;
 use keywire::inbox::Inbox;
@@ -48,6 +48,11 @@ fn run(args: Args) -> Result<()> {
 /// Our cards, and what came by them.
 fn inbox(store: &Store) -> Result<Inbox> {
     Inbox::open(store.clone(), Arc::new(SystemTime::now))
+}
+
+/// The drop boxes that may hold messages for us.
+fn drop_boxes(inbox: &Inbox, store: &Store) -> Result<Vec<PeerAddr>> {
+    inbox.drop_boxes(Config::load(store)?.inbox.addresses)
 }
 
 /// A drop box: a name of the address book, where it listens on the port of this service, or `KEY@HOST[:PORT]`.

@@ -1,12 +1,11 @@
 //! `open`, `fetch` and `messages`: what was sealed to our cards.
 
 use crate::args::{Fetch, Messages, Open};
-use crate::collect::{self, Outcome};
-use crate::show::{Show, notices};
-use crate::{NAME, drop_box, inbox, read};
+use crate::show::{Show, answered, notice, notices};
+use crate::{NAME, drop_box, drop_boxes, inbox, read};
 use keywire::cli;
 use keywire::error::{Error, Kind, Result};
-use keywire::inbox::{Due, Opened};
+use keywire::inbox::{Opened, Outcome};
 use keywire::store::Store;
 use keywire::trust::Peers;
 use std::cell::RefCell;
@@ -26,7 +25,7 @@ pub(crate) fn fetch(args: &Fetch) -> Result<()> {
     let store = Store::home()?;
     let inbox = inbox(&store)?;
     let from = match args.peers.is_empty() {
-        true => collect::drop_boxes(&inbox, &store)?,
+        true => drop_boxes(&inbox, &store)?,
         false => {
             let peers = Peers::load(&store)?;
             args.peers.iter().map(|who| drop_box(&peers, who)).collect::<Result<_>>()?
@@ -50,17 +49,19 @@ pub(crate) fn fetch(args: &Fetch) -> Result<()> {
     };
     cli::block_on(async {
         for at in &from {
-            match collect::fetch(&inbox, &me, at, &tell).await {
+            match inbox.fetch(&me, at, tell).await {
                 Err(error) if matches!(error.kind(), Kind::State | Kind::ClosedOutput) => return Err(error),
                 Err(error) => fail(error),
-                Ok(()) => {}
+                Ok(_) => {}
             }
         }
-        collect::answer(&inbox, &me, &|due: &Due, error| {
-            let why = format!("our answer to {} could not be delivered: {error}", due.peer.short());
-            fail(error.hints().iter().fold(Error::new(error.kind(), why), |all, hint| all.hint(hint)));
-        })
-        .await
+        for (peer, went) in inbox.answer(&me, None).await? {
+            match answered(&peer, went) {
+                Ok(said) => notice(&said),
+                Err(error) => fail(error),
+            }
+        }
+        Ok(())
     })?;
     notices(&inbox);
     match failed.into_inner() {

@@ -1,18 +1,17 @@
 //! `serve` and `drop`: take deliveries, for ourselves and for others.
 
 use crate::args::{Drop, Serve};
-use crate::collect::{self, Outcome};
-use crate::inbox;
-use crate::show::{News, Show};
+use crate::show::{News, Show, answered};
+use crate::{drop_boxes, inbox};
 use keywire::addr::HostPort;
 use keywire::cli;
 use keywire::conn::{ListenOptions, Listener};
 use keywire::error::{Kind, Result};
-use keywire::inbox::door::{Door, Event, Place, Taker};
+use keywire::inbox::door::{Door, Event, Place};
 use keywire::inbox::dropbox::DropBox;
-use keywire::inbox::{Due, Inbox, NotOpened};
+use keywire::inbox::{Inbox, Outcome, Recipient};
 use keywire::key::KeyPair;
-use keywire::proto::inbox::{Delivery, INBOX, Refusal, SealedMessage};
+use keywire::proto::inbox::INBOX;
 use keywire::store::Store;
 use keywire::talk::gone;
 use keywire::unit::Service;
@@ -49,7 +48,8 @@ pub(crate) fn serve(args: &Serve) -> Result<()> {
     let inbox = inbox(&store)?;
     let show = Show::new(&store, args.json)?;
     let (tell, news) = unbounded_channel();
-    let taker = Opener { inbox: inbox.clone(), me: me.clone(), tell: tell.clone() };
+    let opened = tell.clone();
+    let taker = Recipient::new(inbox.clone(), me.clone(), move |outcome| say(&opened, outcome.into()));
     let door = door(Place::Recipient(me.public(), Arc::new(taker)), tell.clone());
     cli::block_on_all(async {
         let listener = Listener::bind(me.clone(), &at, INBOX, ListenOptions::default()).await?;
@@ -136,58 +136,27 @@ async fn look_again_and_again(
     tell: &UnboundedSender<News>,
 ) -> Infallible {
     let opened = |outcome: Outcome| {
-        say(tell, outcome.map_or_else(|why| News::Trouble(why.into()), |opened| News::Opened(Box::new(opened))));
+        say(tell, outcome.into());
         Ok(())
     };
-    let undelivered = |_: &Due, error| say(tell, News::Trouble(error));
+    let trouble = |error| say(tell, News::Trouble(error));
     loop {
-        match collect::drop_boxes(inbox, store) {
+        match drop_boxes(inbox, store) {
             Ok(from) => {
                 for at in &from {
-                    if let Err(error) = collect::fetch(inbox, me, at, &opened).await {
-                        say(tell, News::Trouble(error));
-                    }
+                    inbox.fetch(me, at, opened).await.map_or_else(trouble, |_| ());
                 }
             }
-            Err(error) => say(tell, News::Trouble(error)),
+            Err(error) => trouble(error),
         }
-        if let Err(error) = collect::answer(inbox, me, &undelivered).await {
-            say(tell, News::Trouble(error));
+        match inbox.answer(me, None).await {
+            Ok(answers) => answers.into_iter().for_each(|(peer, went)| {
+                say(tell, answered(&peer, went).map_or_else(News::Trouble, News::Notice));
+            }),
+            Err(error) => trouble(error),
         }
         inbox.notices().into_iter().for_each(|text| say(tell, News::Notice(text)));
         tokio::time::sleep(LOOK_EVERY).await;
-    }
-}
-
-/// Opens what is delivered to ourselves.
-struct Opener {
-    inbox: Inbox,
-    me: Arc<KeyPair>,
-    tell: UnboundedSender<News>,
-}
-
-impl Taker for Opener {
-    fn take(&self, sealed: &SealedMessage) -> Result<Delivery> {
-        let why = match self.inbox.unseal(&self.me, sealed)? {
-            Ok(opened) => {
-                say(&self.tell, News::Opened(Box::new(opened)));
-                return Ok(Ok(()));
-            }
-            Err(why) => why,
-        };
-        let refusal = match &why {
-            NotOpened::Unknown(_) => Refusal::Unknown,
-            NotOpened::Expired(..) => Refusal::Expired,
-            NotOpened::Revoked(..) => Refusal::Revoked,
-            // Nobody is told that he is blocked.
-            NotOpened::Used(..) | NotOpened::Blocked(_) => Refusal::Used,
-            NotOpened::Same(_) => Refusal::Same,
-            NotOpened::Damaged(_) | NotOpened::Nonsense(..) => Refusal::Wrong,
-        };
-        if refusal != Refusal::Same {
-            say(&self.tell, News::Trouble(why.into()));
-        }
-        Ok(Err(refusal))
     }
 }
 

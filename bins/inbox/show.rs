@@ -3,7 +3,8 @@
 use crate::NAME;
 use keywire::cli::{self, Output, in_words};
 use keywire::error::{Error, Result};
-use keywire::inbox::{CardRow, Handed, Inbox, KeyRow, Opened};
+use keywire::inbox::carry::Delivered;
+use keywire::inbox::{CardRow, Handed, Inbox, KeyRow, Opened, Outcome};
 use keywire::json::json;
 use keywire::key::PublicKey;
 use keywire::pair::Standing;
@@ -192,6 +193,24 @@ pub(crate) enum News {
     Notice(String),
     /// Something has failed, and may again.
     Trouble(Error),
+}
+
+impl From<Outcome> for News {
+    fn from(outcome: Outcome) -> Self {
+        outcome.map_or_else(|why| News::Trouble(why.into()), |opened| News::Opened(Box::new(opened)))
+    }
+}
+
+/// How it went with our answer to an invite of `peer`.
+pub(crate) fn answered(peer: &PublicKey, went: Result<Delivered>) -> Result<String> {
+    let short = peer.short();
+    match went {
+        Ok(Delivered { at, .. }) => Ok(format!("our answer to {short} was delivered at {}", at.at)),
+        Err(error) => {
+            let why = format!("our answer to {short} could not be delivered: {error}");
+            Err(error.hints().iter().fold(Error::new(error.kind(), why), |all, hint| all.hint(hint)))
+        }
+    }
 }
 
 /// A time, for programs.

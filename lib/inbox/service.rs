@@ -6,7 +6,7 @@ use super::{Inbox, NotOpened, Opened};
 use crate::addr::PeerAddr;
 use crate::error::Result;
 use crate::key::{KeyPair, PublicKey};
-use crate::proto::inbox::{Delivery, SealedMessage};
+use crate::proto::inbox::{Address, Delivery, SealedMessage};
 use crate::threads::on_disk;
 use std::sync::Arc;
 
@@ -31,23 +31,53 @@ impl<F: Fn(Outcome) + Send + Sync> Taker for Recipient<F> {
     fn take(&self, sealed: &SealedMessage) -> Result<Delivery> {
         let outcome = self.inbox.unseal(&self.me, sealed)?;
         let delivery = outcome.as_ref().map(|_| ()).map_err(NotOpened::refusal);
-        (self.tell)(outcome);
+        if !matches!(outcome, Err(NotOpened::Same(_))) {
+            (self.tell)(outcome);
+        }
         Ok(delivery)
     }
 }
 
 impl Inbox {
-    /// Fetches what a drop box holds for `me`, and opens it; `tell` hears what comes of each message. What cannot be opened
-    /// will never be, and is not held any longer either.
+    /// The drop boxes that may hold messages for us: those of the cards that are not over, and `also`.
     ///
     /// # Errors
-    /// Those of [`carry::fetch`], and what is opened cannot be stored: it stays where it is then.
-    pub async fn fetch(&self, me: &Arc<KeyPair>, from: &PeerAddr, tell: impl Fn(Outcome)) -> Result<Fetched> {
+    /// The cards cannot be read.
+    pub fn drop_boxes(&self, also: Vec<Address>) -> Result<Vec<PeerAddr>> {
+        let (mut addresses, now) = (also, self.time());
+        for row in self.cards()?.iter().filter(|row| row.expires > now) {
+            addresses.extend_from_slice(row.card()?.addresses());
+        }
+        let mut found: Vec<PeerAddr> = Vec::new();
+        for Address { key, at } in addresses {
+            let drop_box = key.map(|key| PeerAddr { key, at });
+            found.extend(drop_box.filter(|drop_box| !found.contains(drop_box)));
+        }
+        Ok(found)
+    }
+
+    /// Fetches what a drop box holds for `me`, and opens it; `tell` hears what comes of each message. What cannot be opened
+    /// is not held any longer either, unless it may be for another machine with the same identity.
+    ///
+    /// # Errors
+    /// Those of [`carry::fetch`] and of `tell`; what is opened cannot be stored, and stays where it is then.
+    pub async fn fetch(
+        &self,
+        me: &Arc<KeyPair>,
+        from: &PeerAddr,
+        tell: impl Fn(Outcome) -> Result<()>,
+    ) -> Result<Fetched> {
         carry::fetch(me, from, |sealed| {
             let (inbox, me, tell) = (self.clone(), me.clone(), &tell);
             async move {
-                tell(on_disk(move || inbox.unseal(&me, &sealed)).await?);
-                Ok(true)
+                let outcome = on_disk(move || inbox.unseal(&me, &sealed)).await?;
+                let is_done = !matches!(outcome, Err(NotOpened::Unknown(_)));
+                match outcome {
+                    // It came twice: by two addresses of a card, or because a connection was cut.
+                    Err(NotOpened::Same(_)) => {}
+                    outcome => tell(outcome)?,
+                }
+                Ok(is_done)
             }
         })
         .await
