@@ -129,10 +129,10 @@ fn a_message_waits_at_a_drop_box_for_its_owner_and_is_gone_when_it_was_taken() {
         let some = some.await.unwrap();
         assert_eq!((some.taken, some.left), (1, 1));
         assert!(machine.fetch(&other()).await.is_empty());
-        assert_eq!(machine.fetch(&owner()).await, [one.clone()]);
+        assert_eq!(machine.fetch(&owner()).await, [one]);
         assert!(machine.fetch(&owner()).await.is_empty());
         let events = machine.events.lock().unwrap().clone();
-        assert_eq!(events[0], Event::Delivered { recipient: owner().public(), id: one.id() });
+        assert_eq!(events[0], Event::Delivered { recipient: owner().public(), id: kept });
         assert!(events.contains(&Event::Fetched { owner: owner().public(), messages: 2 }));
         machine.end().await;
     });
@@ -147,18 +147,18 @@ fn a_stranger_who_breaks_the_rules_is_told_so_and_the_owner_is_served_all_the_sa
         carry::deliver(&card, &message).await.unwrap();
         let deliver = FromDialer::Deliver(message.clone()).encode();
         let ticket = FromDialer::Ticket(card.ticket()).encode();
-        let broken: [&[(u8, Vec<u8>)]; 8] = [
-            &[deliver.clone()],
-            &[(0x01, b"garbage".to_vec())],
-            &[ticket.clone(), (0x02, b"garbage".to_vec())],
-            &[(0x03, b"x".to_vec())],
-            &[(0x04, vec![1; 15])],
-            &[(0x04, Vec::new())],
-            &[(0x05, Vec::new())],
-            &[ticket.clone(), (0x11, Vec::new())],
+        let broken: [Vec<(u8, Vec<u8>)>; 8] = [
+            vec![deliver],
+            vec![(0x01, b"garbage".to_vec())],
+            vec![ticket.clone(), (0x02, b"garbage".to_vec())],
+            vec![(0x03, b"x".to_vec())],
+            vec![(0x04, vec![1; 15])],
+            vec![(0x04, Vec::new())],
+            vec![(0x05, Vec::new())],
+            vec![ticket, (0x11, Vec::new())],
         ];
         for records in broken {
-            let (mut peer, records) = (machine.peer(nobody()).await, records.to_vec());
+            let mut peer = machine.peer(nobody()).await;
             blocking(move || {
                 for (kind, body) in &records {
                     peer.send(*kind, body);
@@ -355,8 +355,8 @@ fn a_recipient_takes_what_its_own_cards_admit_and_holds_nothing_for_anybody() {
         let (stop, stopped) = oneshot::channel();
         let serving = tokio::spawn(async move { door.serve(listener, async { drop(stopped.await) }).await });
         let at = Address { key: Some(address.key), at: address.at.clone() };
-        let ours = card(&me, 1, &[at.clone()]);
-        let theirs = card(&owner(), 1, &[at.clone()]);
+        let ours = card(&me, 1, std::slice::from_ref(&at));
+        let theirs = card(&owner(), 1, std::slice::from_ref(&at));
         assert!(!carry::deliver(&ours, &sealed(1, b"text")).await.unwrap().is_same);
         assert!(carry::deliver(&ours, &sealed(1, b"text")).await.unwrap().is_same);
         assert!(carry::deliver(&theirs, &sealed(1, b"text")).await.is_err());
