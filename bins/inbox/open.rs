@@ -1,7 +1,7 @@
 //! `open`, `fetch` and `messages`: what was sealed to our cards.
 
 use crate::args::{Fetch, Messages, Open};
-use crate::show::{Show, answered, notice, notices};
+use crate::show::{Show, notice, notices};
 use crate::{NAME, drop_box, drop_boxes, inbox, read};
 use keywire::cli;
 use keywire::error::{Error, Kind, Result};
@@ -56,7 +56,7 @@ pub(crate) fn fetch(args: &Fetch) -> Result<()> {
             }
         }
         for (peer, went) in inbox.answer(&me, None).await? {
-            match answered(&peer, went) {
+            match show.borrow_mut().answered(&peer, went) {
                 Ok(said) => notice(&said),
                 Err(error) => fail(error),
             }

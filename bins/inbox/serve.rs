@@ -1,7 +1,7 @@
 //! `serve` and `drop`: take deliveries, for ourselves and for others.
 
 use crate::args::{Drop, Serve};
-use crate::show::{News, Show, answered};
+use crate::show::{News, Show};
 use crate::{drop_boxes, inbox};
 use keywire::addr::HostPort;
 use keywire::cli;
@@ -90,7 +90,7 @@ fn door(place: Place, tell: UnboundedSender<News>) -> Door {
     Door::new(place, move |event| match event {
         // Ours is printed itself.
         Event::Delivered { recipient, id } if is_drop_box => say(&tell, News::Held(recipient, id)),
-        Event::Delivered { .. } => {}
+        Event::Delivered { .. } | Event::Fetched { messages: 0, .. } => {}
         Event::Fetched { owner, messages } => say(&tell, News::Fetched(owner, messages)),
         Event::Trouble(text) => say(&tell, News::Notice(text)),
     })
@@ -150,9 +150,7 @@ async fn look_again_and_again(
             Err(error) => trouble(error),
         }
         match inbox.answer(me, None).await {
-            Ok(answers) => answers.into_iter().for_each(|(peer, went)| {
-                say(tell, answered(&peer, went).map_or_else(News::Trouble, News::Notice));
-            }),
+            Ok(answers) => answers.into_iter().for_each(|(peer, went)| say(tell, News::Answered(peer, went))),
             Err(error) => trouble(error),
         }
         inbox.notices().into_iter().for_each(|text| say(tell, News::Notice(text)));

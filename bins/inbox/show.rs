@@ -132,6 +132,18 @@ impl Show {
         }
     }
 
+    /// How it went with our answer to an invite of `peer`.
+    pub(crate) fn answered(&mut self, peer: &PublicKey, went: Result<Delivered>) -> Result<String> {
+        let called = self.called(peer);
+        match went {
+            Ok(Delivered { at, .. }) => Ok(format!("our answer to {called} was delivered at {}", at.at)),
+            Err(error) => {
+                let told = Error::new(error.kind(), format!("our answer to {called} could not be delivered: {error}"));
+                Err(error.hints().iter().fold(told, |told, hint| told.hint(hint)))
+            }
+        }
+    }
+
     /// The first line of what listens.
     pub(crate) fn listening(&mut self, address: &str) -> Result<()> {
         match self.is_json {
@@ -169,6 +181,7 @@ impl Show {
                 notice(&format!("{} has been sent {messages}", self.called(&owner)));
                 return Ok(());
             }
+            News::Answered(peer, went) => self.answered(&peer, went).unwrap_or_else(|error| in_words(&error)),
             News::Notice(text) => text,
             News::Trouble(error) => in_words(&error),
         };
@@ -189,6 +202,8 @@ pub(crate) enum News {
     Held(PublicKey, SealedId),
     /// An owner has been sent so many messages.
     Fetched(PublicKey, usize),
+    /// Our answer to an invite of this key was delivered, or not.
+    Answered(PublicKey, Result<Delivered>),
     /// Something that the user should know.
     Notice(String),
     /// Something has failed, and may again.
@@ -198,18 +213,6 @@ pub(crate) enum News {
 impl From<Outcome> for News {
     fn from(outcome: Outcome) -> Self {
         outcome.map_or_else(|why| News::Trouble(why.into()), |opened| News::Opened(Box::new(opened)))
-    }
-}
-
-/// How it went with our answer to an invite of `peer`.
-pub(crate) fn answered(peer: &PublicKey, went: Result<Delivered>) -> Result<String> {
-    let short = peer.short();
-    match went {
-        Ok(Delivered { at, .. }) => Ok(format!("our answer to {short} was delivered at {}", at.at)),
-        Err(error) => {
-            let why = format!("our answer to {short} could not be delivered: {error}");
-            Err(error.hints().iter().fold(Error::new(error.kind(), why), |all, hint| all.hint(hint)))
-        }
     }
 }
 
