@@ -180,3 +180,41 @@ fn nobody_who_can_be_reached_is_said_with_a_way_to_try_the_same_again() {
     inbox(&bob, &["send", "--text", "x", "--card", by_hand.to_str().unwrap()]).fails(1, "names no address");
     inbox(&ada, &["fetch"]).fails(1, "no drop box is known");
 }
+
+#[test]
+fn an_invite_is_shown_as_one_and_its_answer_goes_back_with_a_fetch() {
+    let (ada, bob) = (User::with_key(), User::with_key());
+    let (holder, _drop, at) = drop_box_for(&ada);
+    holder.run("kw-peers", ["add", "bob", &bob.key()]).succeeds();
+    holder.run("kw-peers", ["allow", "bob", "drop"]).succeeds();
+    let for_bob = card_for(&bob, &ada, &["--drop", &at]);
+    let settings = format!(r#"{{"version": 1, "inbox": {{"addresses": ["{at}"]}}}}"#);
+    std::fs::write(bob.home().join("config.json"), settings).unwrap();
+    inbox(&bob, &["send", "--pair", "--text", "me", "--card", for_bob.to_str().unwrap()]).succeeds();
+
+    let fetched = inbox(&ada, &["fetch"]).succeeds();
+    assert!(fetched.stdout.ends_with(" (invites): me\n"), "{fetched:?}");
+    assert!(fetched.stderr.contains(&format!("kw-chat pair accept {}", bob.key())), "{fetched:?}");
+    let object = inbox(&ada, &["messages", "--json"]).succeeds().objects().remove(0);
+    assert_eq!((&object["invite"], &object["accepts"]), (&true.into(), &false.into()));
+    let answer = object["card"].as_str().unwrap().parse::<keywire::proto::inbox::Card>().unwrap();
+    assert_eq!(answer.recipient().to_string(), bob.key());
+
+    // Whether accepting brings the answer there itself, or the fetch after it does.
+    ada.run("kw-chat", ["pair", "accept", "--name", "bob", &bob.key()]).succeeds();
+    inbox(&ada, &["fetch"]).succeeds();
+    let fetched = inbox(&bob, &["fetch"]).succeeds();
+    assert!(fetched.stdout.ends_with(" (accepts):\n"), "{fetched:?}");
+    let paired = keywire::key::PublicKey::short(&ada.key().parse().unwrap());
+    assert!(fetched.stderr.contains(&format!("paired with {paired}")), "{fetched:?}");
+}
+
+#[test]
+fn an_invite_without_a_place_for_its_answer_says_so() {
+    let (ada, bob) = (User::with_key(), User::with_key());
+    let text = card(&ada, &[]);
+    let sealed = bob.run_with("kw-inbox", ["seal", "--pair", "--card", "-"], text.as_bytes()).succeeds();
+    assert!(sealed.stderr.contains("no address for the answer"), "{sealed:?}");
+    let opened = open(&ada, &sealed.stdout, &["--json"]).succeeds().objects().remove(0);
+    assert_eq!((&opened["invite"], &opened["text"], &opened["card"]), (&true.into(), &Value::Null, &Value::Null));
+}
