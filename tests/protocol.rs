@@ -9,7 +9,9 @@ use keywire::inbox::{door, dropbox};
 use keywire::noise::{self, Preface};
 use keywire::proto::chat::Why;
 use keywire::proto::group::{GROUP, MAX_MEMBERS, MAX_NAME_LEN, entry, link, message};
-use keywire::proto::inbox::{INBOX, MAX_HELD};
+use keywire::proto::inbox::{
+    INBOX, MAX_CARD_LEN, MAX_DELIVERY_ADDRESSES, MAX_GREETING_LEN, MAX_HELD, MAX_SEALED_LEN, MAX_USES,
+};
 use keywire::proto::{chat, copy, pipe, pty};
 use keywire::ratchet;
 use keywire::seal::{CIPHER_KEY_LEN, Suite, TAG_LEN};
@@ -212,6 +214,12 @@ fn the_numbers_of_the_page_are_the_ones_in_the_code() {
         ("SIGNATURE_LEN", sign::SIGNATURE_LEN as u64),
         ("INBOX_PORT", u64::from(INBOX.port.unwrap())),
         ("MAX_HELD", MAX_HELD as u64),
+        ("MAX_USES", MAX_USES as u64),
+        ("MAX_DELIVERY_ADDRESSES", MAX_DELIVERY_ADDRESSES as u64),
+        ("MAX_CARD_LEN", MAX_CARD_LEN as u64),
+        ("MAX_SEALED_LEN", MAX_SEALED_LEN as u64),
+        ("MAX_GREETING_LEN", MAX_GREETING_LEN as u64),
+        ("MOST_OF_A_KEY", dropbox::MOST_OF_A_KEY as u64),
     ];
     assert_eq!(page, BTreeMap::from(code));
     assert_eq!(ListenOptions::default().handshake_within, conn::HANDSHAKE_WITHIN);

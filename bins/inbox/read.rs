@@ -2,7 +2,7 @@
 
 use crate::args::Input;
 use keywire::error::{Error, Result, reason};
-use keywire::proto::inbox::{Card, MAX_ARMOUR_LEN, MAX_CARD_TEXT_LEN, MAX_TEXT_LEN, SealedMessage};
+use keywire::proto::inbox::{Card, MAX_ARMOUR_LEN, MAX_CARD_TEXT_LEN, MAX_GREETING_LEN, SealedMessage};
 use keywire::text::at_most;
 use std::fs::File;
 use std::io::{self, Read};
@@ -28,7 +28,7 @@ pub(crate) fn sealed(from: &Input) -> Result<SealedMessage> {
 /// # Errors
 /// It is no text, empty, or too long.
 pub(crate) fn message(given: &str) -> Result<String> {
-    at_most(MAX_TEXT_LEN, given)
+    at_most(MAX_GREETING_LEN, given)
 }
 
 /// What stands in `from`, where a `what` shall be. What is no text in it is none of that.

@@ -2,8 +2,9 @@ mod once;
 mod pairing;
 mod refused;
 mod stolen;
+mod vector;
 
-use super::{Greeting, Inbox, NotOpened, Opened, Wish};
+use super::{Greeting, Inbox, NotOpened, Opened, Wish, prologue as prologue_of};
 use crate::chat::Chat;
 use crate::key::{KeyPair, SecretKey};
 use crate::pair::Standing;

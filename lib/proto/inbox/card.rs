@@ -25,7 +25,7 @@ pub const MAX_USES: usize = 50;
 pub const MAX_DELIVERY_ADDRESSES: usize = 8;
 
 /// Most bytes of a card: all its keys, and addresses of the longest host names.
-const MAX_CARD_LEN: usize = 4 << 10;
+pub const MAX_CARD_LEN: usize = 4 << 10;
 
 /// Longest text of a card, white space included.
 pub const MAX_CARD_TEXT_LEN: usize = 2 * MAX_CARD_LEN;

@@ -8,7 +8,7 @@ use crate::proto::chat::{Invite, InviteId, PairAck};
 use prost::Message;
 
 /// Most bytes of text in a message.
-pub const MAX_TEXT_LEN: usize = 60 << 10;
+pub const MAX_GREETING_LEN: usize = 60 << 10;
 
 /// Frames are filled up to a multiple of this, so that their length says little.
 const STEP: usize = 256;
@@ -50,7 +50,7 @@ impl Frame {
     /// Its bytes, filled up.
     ///
     /// # Errors
-    /// A text over [`MAX_TEXT_LEN`], a time beyond what a clock can say.
+    /// A text over [`MAX_GREETING_LEN`], a time beyond what a clock can say.
     pub fn encode(&self) -> Result<Vec<u8>> {
         let text = match &self.content {
             Content::Text(text) | Content::Invite { text: Some(text), .. } => text.as_str(),
@@ -114,8 +114,8 @@ impl Frame {
 
 fn check_text(text: &str) -> Result<()> {
     match text.len() {
-        ..=MAX_TEXT_LEN => Ok(()),
-        length => Err(Error::usage(format!("a text of {length} bytes; the most is {} KiB", MAX_TEXT_LEN >> 10))
+        ..=MAX_GREETING_LEN => Ok(()),
+        length => Err(Error::usage(format!("a text of {length} bytes; the most is {} KiB", MAX_GREETING_LEN >> 10))
             .hint("a larger text goes as a file: kw-scp(1)")),
     }
 }

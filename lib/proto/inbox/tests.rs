@@ -206,7 +206,7 @@ fn frames_survive_their_bytes_and_their_length_says_little() {
     let invite = Invite { id: InviteId([3; 16]), expires: EXPIRES, noise: Bytes(vec![5; 200]) };
     let mut all = vec![
         frame(Content::Text(String::new())),
-        frame(Content::Text("x".repeat(MAX_TEXT_LEN))),
+        frame(Content::Text("x".repeat(MAX_GREETING_LEN))),
         frame(Content::Invite { invite: invite.clone(), text: None }),
         frame(Content::Invite { invite, text: Some("it is bob".to_owned()) }),
         frame(Content::Ack(PairAck { id: InviteId([3; 16]), noise: Bytes(vec![5; 200]) })),
@@ -219,7 +219,7 @@ fn frames_survive_their_bytes_and_their_length_says_little() {
         assert!(bytes.len() + 200 < MAX_SEALED_LEN);
         assert_eq!(Frame::decode(&bytes).unwrap(), frame);
     }
-    assert!(frame(Content::Text("x".repeat(MAX_TEXT_LEN + 1))).encode().is_err());
+    assert!(frame(Content::Text("x".repeat(MAX_GREETING_LEN + 1))).encode().is_err());
 }
 
 #[test]
