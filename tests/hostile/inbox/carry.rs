@@ -211,17 +211,17 @@ fn the_recipients_own_word_on_a_one_time_key_is_the_last() {
 fn an_address_that_never_answers_holds_up_the_next_only_for_a_while() {
     unhurried().block_on(async {
         // The system takes connections, and nobody says anything.
-        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let silent = Address { key: Some(owner().public()), at: silent_address(&silent) };
+        let listeners = [0; 2].map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+        let [silent, other] = listeners.each_ref().map(silent_address);
         let good = liar(FromListener::Delivered).await;
-        let both = card(&owner(), 1, &[silent.clone(), good.clone()]);
-        assert_eq!(carry::deliver(&both, &sealed(1, b"text")).await.unwrap().at, good);
+        let all = card(&owner(), 1, &[silent.clone(), other, good.clone()]);
+        assert_eq!(carry::deliver(&all, &sealed(1, b"text")).await.unwrap().at, good);
         let alone = card(&owner(), 1, &[silent]);
         let error = carry::deliver(&alone, &sealed(1, b"text")).await.unwrap_err();
         assert_eq!(error.kind(), Kind::Network, "{error}");
     });
 }
 
-fn silent_address(listener: &std::net::TcpListener) -> keywire::addr::HostPort {
-    listener.local_addr().unwrap().to_string().parse().unwrap()
+fn silent_address(listener: &std::net::TcpListener) -> Address {
+    Address { key: Some(owner().public()), at: listener.local_addr().unwrap().to_string().parse().unwrap() }
 }
