@@ -2,8 +2,10 @@
 
 mod cards;
 mod cli;
+mod crash;
 mod delivery;
 mod letters;
+mod story;
 
 use crate::sandbox::{Done, User};
 use keywire::key::KeyPair;

@@ -253,3 +253,15 @@ impl Drop for Running {
         let _ = self.child.wait();
     }
 }
+
+/// Whether strace can be used here; if not, the reason why the test is left out is said.
+pub fn strace_works() -> bool {
+    let works = Command::new("strace")
+        .args(["-qq", "-o", "/dev/null", "true"])
+        .output()
+        .is_ok_and(|done| done.status.success());
+    if !works {
+        eprintln!("skipped: strace is not installed, or may not trace here");
+    }
+    works
+}

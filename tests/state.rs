@@ -5,6 +5,7 @@ mod crowd;
 mod death;
 mod drop;
 mod faults;
+mod inbox;
 mod groups;
 mod shown;
 
@@ -438,6 +439,10 @@ fn the_page_names_every_field_of_its_examples_and_no_other() {
         "groups/GID/keys.json",
         "groups/GID/members.json",
         "groups/GID/joins.json",
+        "inbox/keys.json",
+        "inbox/keys/HASH.json",
+        "inbox/sent.json",
+        "inbox/answers.json",
     ] {
         let (section, examples) = documented(name);
         let mut shown = BTreeSet::new();

@@ -1,6 +1,7 @@
 //! Death at every system call: what was acknowledged is saved, and nothing is there twice.
 
 use super::{Party, paired};
+use crate::sandbox::strace_works;
 use std::process::{Command, Stdio};
 
 /// The calls that change or show anything on the way from a message to its acknowledgement, and the files of a conversation
@@ -26,15 +27,6 @@ const CALLS: [(&str, &str); 16] = [
 
 /// More than one thread makes any of them for one message.
 const MOST: usize = 8;
-
-fn strace_works() -> bool {
-    let works =
-        Command::new("strace").args(["-qq", "-o", "/dev/null", "true"]).status().is_ok_and(|ended| ended.success());
-    if !works {
-        eprintln!("skipped: strace is not installed, or may not trace here");
-    }
-    works
-}
 
 /// `kw-chat` with `args`, killed when one of its threads makes `call` on `file` of its conversation with `peer` for the
 /// `when`th time: strace counts for each thread.

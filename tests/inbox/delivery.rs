@@ -6,7 +6,7 @@ use keywire::json::Value;
 use std::process::Stdio;
 
 /// A program of `user`'s that listens, and where: `KEY@HOST:PORT`.
-fn listen(user: &User, args: &[&str]) -> (Running, String) {
+pub(super) fn listen(user: &User, args: &[&str]) -> (Running, String) {
     let mut running =
         Running::start(user.command("kw-inbox").args(args).args(["--listen", "127.0.0.1:0"]).stderr(Stdio::null()));
     let address = running.address();
@@ -14,7 +14,7 @@ fn listen(user: &User, args: &[&str]) -> (Running, String) {
 }
 
 /// A drop box for `owner`.
-fn drop_box_for(owner: &User) -> (User, Running, String) {
+pub(super) fn drop_box_for(owner: &User) -> (User, Running, String) {
     let holder = User::with_key();
     holder.run("kw-peers", ["add", "owner", &owner.key()]).succeeds();
     holder.run("kw-peers", ["allow", "owner", "drop"]).succeeds();

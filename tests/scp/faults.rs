@@ -4,7 +4,7 @@ use super::cut::Way;
 use super::trees::names_once;
 use super::{Ends, at, names, parts, tree, write};
 use crate::pty::random;
-use crate::sandbox::{Done, Running, binary};
+use crate::sandbox::{Done, Running, binary, strace_works};
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::Write;
@@ -158,16 +158,6 @@ fn a_target_that_is_no_file_is_refused_before_anything_is_sent() {
         Done::of(ends.patient().arg(from).arg(to)).fails(1, "not a regular file");
     }
     assert!(fs::metadata("/dev/null").is_ok_and(|null| !null.is_file()));
-}
-
-/// Whether strace can be used here; if not, the reason why the test is left out is said.
-fn strace_works() -> bool {
-    let works = Command::new("strace").args(["-qq", "-o", "/dev/null", "true"]).output();
-    let works = works.is_ok_and(|done| done.status.success());
-    if !works {
-        eprintln!("skipped: strace is not installed, or may not trace here");
-    }
-    works
 }
 
 /// What changes files. Plain write(2) is left out: what a copy writes by it is no file, but what wakes a thread of tokio's.

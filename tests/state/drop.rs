@@ -2,9 +2,9 @@
 
 use super::death::{CALLS, FAILING, Trial, begin, home};
 use super::documented;
-use super::faults::strace_works;
 use crate::hostile::inbox::{card, owner, sealed};
 use crate::sandbox::Dir;
+use crate::sandbox::strace_works;
 use keywire::inbox::dropbox::{DROP_DIR, DropBox};
 use keywire::json::{self, Value};
 use keywire::proto::inbox::SealedMessage;

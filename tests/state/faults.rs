@@ -1,7 +1,7 @@
 //! Death and failing system calls at every step of a change, by strace(1), and a disk that is really full.
 
 use super::new_key;
-use crate::sandbox::{Done, User, binary};
+use crate::sandbox::{Done, User, binary, strace_works};
 use keywire::trust::PEERS;
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
@@ -32,18 +32,6 @@ fn add_bob_under_strace(user: &User, options: &[&str]) -> (Done, String) {
     command.args(["-f", "-qq", "-o"]).arg(&log).args(options).arg(binary("kw-peers"));
     let done = Done::of(command.args(["add", "bob", &new_key()]).env("KEYWIRE_HOME", user.home()));
     (done, fs::read_to_string(&log).unwrap_or_default())
-}
-
-/// Whether strace can be used here; if not, the reason why the test is left out is said.
-pub(super) fn strace_works() -> bool {
-    let works = Command::new("strace")
-        .args(["-qq", "-o", "/dev/null", "true"])
-        .output()
-        .is_ok_and(|done| done.status.success());
-    if !works {
-        eprintln!("skipped: strace is not installed, or may not trace here");
-    }
-    works
 }
 
 /// The system calls in strace's log, in order, each with its line.

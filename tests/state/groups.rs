@@ -1,8 +1,7 @@
 //! Groups on disk: death and failing system calls at every step, and the files as keywire-files(5) shows them.
 
 use super::death::{CALLS, FAILING, Trial, begin, home};
-use super::faults::strace_works;
-use crate::sandbox::Dir;
+use crate::sandbox::{Dir, strace_works};
 use keywire::group::home::{DiskShelf, Facts, Group, Groups, Status};
 use keywire::group::keys::EpochKey;
 use keywire::group::shelf::Shelf;
