@@ -10,7 +10,7 @@ use keywire::noise::{self, Preface};
 use keywire::proto::chat::Why;
 use keywire::proto::group::{GROUP, MAX_MEMBERS, MAX_NAME_LEN, entry, link, message};
 use keywire::proto::inbox::{
-    INBOX, MAX_CARD_LEN, MAX_DELIVERY_ADDRESSES, MAX_GREETING_LEN, MAX_HELD, MAX_SEALED_LEN, MAX_USES,
+    INBOX, MAX_CARD_LEN, MAX_DELIVERY_ADDRESSES, MAX_GREETING_LEN, MAX_HELD, MAX_NOTE_LEN, MAX_SEALED_LEN, MAX_USES,
 };
 use keywire::proto::{chat, copy, pipe, pty};
 use keywire::ratchet;
@@ -219,6 +219,7 @@ fn the_numbers_of_the_page_are_the_ones_in_the_code() {
         ("MAX_CARD_LEN", MAX_CARD_LEN as u64),
         ("MAX_SEALED_LEN", MAX_SEALED_LEN as u64),
         ("MAX_GREETING_LEN", MAX_GREETING_LEN as u64),
+        ("MAX_NOTE_LEN", MAX_NOTE_LEN as u64),
         ("MOST_OF_A_KEY", dropbox::MOST_OF_A_KEY as u64),
     ];
     assert_eq!(page, BTreeMap::from(code));

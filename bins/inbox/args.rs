@@ -288,7 +288,9 @@ fn span(text: &str) -> std::result::Result<Duration, String> {
 }
 
 fn rki(text: &str) -> std::result::Result<Rki, String> {
-    text.parse().map_err(|_| format!("'{}' is no identifier of a one-time key: that has 8 digits", text.escape_debug()))
+    text.to_ascii_lowercase().parse().map_err(|_| {
+        format!("'{}' is no identifier of a one-time key: that has 8 digits of hexadecimal", text.escape_debug())
+    })
 }
 
 /// Where we listen with `serve`; the port need not be said.

@@ -16,7 +16,11 @@ use keywire::chat::Config;
 use keywire::cli;
 use keywire::error::Result;
 use keywire::inbox::Inbox;
+use keywire::key::PublicKey;
+use keywire::proto::chat::CHAT;
+use keywire::proto::group::GROUP;
 use keywire::proto::inbox::INBOX;
+use keywire::proto::pty::PTY;
 use keywire::store::Store;
 use keywire::trust::Peers;
 use std::process::ExitCode;
@@ -51,16 +55,17 @@ fn inbox(store: &Store) -> Result<Inbox> {
 }
 
 /// The drop boxes that may hold messages for us.
-fn drop_boxes(inbox: &Inbox, store: &Store) -> Result<Vec<PeerAddr>> {
-    inbox.drop_boxes(Config::load(store)?.inbox.addresses)
+fn drop_boxes(inbox: &Inbox, me: PublicKey, store: &Store) -> Result<Vec<PeerAddr>> {
+    inbox.drop_boxes(me, Config::load(store)?.inbox.addresses)
 }
 
-/// A drop box: a name of the address book, where it listens on the port of this service, or `KEY@HOST[:PORT]`.
+/// A drop box: a name of the address book, or `KEY@HOST[:PORT]`. In the address book the port of another service of keywire
+/// stands for that host.
 fn drop_box(peers: &Peers, who: &str) -> Result<PeerAddr> {
     let PeerAddr { key, at } = peers.resolve(who, INBOX.port)?;
-    // The address book has the ports of other services.
+    let others = [PTY.port, CHAT.port, GROUP.port];
     Ok(match INBOX.port {
-        Some(port) if !who.contains('@') => PeerAddr { key, at: at.with_port(port) },
+        Some(port) if !who.contains('@') && others.contains(&at.port()) => PeerAddr { key, at: at.with_port(port) },
         _ => PeerAddr { key, at },
     })
 }

@@ -16,23 +16,31 @@ pub(crate) fn open(args: &Open) -> Result<()> {
     let inbox = inbox(&store)?;
     // What cannot be opened is refused before anybody types a passphrase.
     inbox.check(&sealed)?;
-    let outcome = inbox.unseal(&args.own().load()?, &sealed)?;
+    let me = args.own().load()?;
+    let mut show = Show::new(&store, args.json)?;
+    let recovered = inbox.recover(&me)?;
+    recovered.iter().try_for_each(|opened| just_opened(&mut show, opened))?;
+    if recovered.iter().any(|opened| opened.id == sealed.id()) {
+        return Ok(());
+    }
+    let outcome = inbox.unseal(&me, &sealed)?;
     notices(&inbox);
-    just_opened(&mut Show::new(&store, args.json)?, &outcome?)
+    just_opened(&mut show, &outcome?)
 }
 
 pub(crate) fn fetch(args: &Fetch) -> Result<()> {
     let store = Store::home()?;
     let inbox = inbox(&store)?;
+    let me = args.own().load()?;
     let from = match args.peers.is_empty() {
-        true => drop_boxes(&inbox, &store)?,
+        true => drop_boxes(&inbox, me.public(), &store)?,
         false => {
             let peers = Peers::load(&store)?;
             args.peers.iter().map(|who| drop_box(&peers, who)).collect::<Result<_>>()?
         }
     };
-    let me = args.own().load()?;
     let show = RefCell::new(Show::new(&store, args.json)?);
+    inbox.recover(&me)?.iter().try_for_each(|opened| just_opened(&mut show.borrow_mut(), opened))?;
     let tell = |outcome: Outcome| match outcome {
         Ok(opened) => just_opened(&mut show.borrow_mut(), &opened),
         Err(why) => {

@@ -1,8 +1,9 @@
 //! Cards, sealed messages and texts, from files, standard input and the command line.
 
 use crate::args::Input;
+use crate::show::notice;
 use keywire::error::{Error, Result, reason};
-use keywire::proto::inbox::{Card, MAX_ARMOUR_LEN, MAX_CARD_TEXT_LEN, MAX_GREETING_LEN, SealedMessage};
+use keywire::proto::inbox::{BEGIN, Card, MAX_ARMOUR_LEN, MAX_CARD_TEXT_LEN, MAX_GREETING_LEN, SealedMessage};
 use keywire::text::at_most;
 use std::fs::File;
 use std::io::{self, Read};
@@ -20,7 +21,12 @@ pub(crate) fn card(from: &Input) -> Result<Card> {
 /// # Errors
 /// It cannot be read, or there is no sealed message in it.
 pub(crate) fn sealed(from: &Input) -> Result<SealedMessage> {
-    SealedMessage::from_armour(&text(from, MAX_ARMOUR_LEN, "sealed message")?).map_err(|wrong| named(from, &wrong))
+    let text = text(from, MAX_ARMOUR_LEN, "sealed message")?;
+    let sealed = SealedMessage::from_armour(&text).map_err(|wrong| named(from, &wrong))?;
+    if text.lines().filter(|line| line.trim() == BEGIN).count() > 1 {
+        notice(&format!("there is more than one sealed message in {from}; this is the first"));
+    }
+    Ok(sealed)
 }
 
 /// The text of a message: what was given, or all of standard input.

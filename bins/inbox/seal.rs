@@ -14,37 +14,39 @@ use keywire::trust::Names;
 
 /// What shall be sealed, as it stands on the command line.
 struct Wanted<'a> {
-    card: &'a Input,
     text: Option<&'a str>,
     pair: bool,
 }
 
 pub(crate) fn seal(args: &Seal) -> Result<()> {
-    let (_, sealed) =
-        sealed_as(&Wanted { card: &args.card, text: args.text.as_deref(), pair: args.pair }, &args.own())?;
-    cli::print(&sealed.armour())
+    let wanted = Wanted { text: args.text.as_deref(), pair: args.pair };
+    wanted.check(&args.card)?;
+    cli::print(&sealed_as(&read::card(&args.card)?, &wanted, &args.own())?.armour())
 }
 
 pub(crate) fn send(args: &Send) -> Result<()> {
-    let wanted = Wanted { card: &args.card, text: args.text.as_deref(), pair: args.pair };
-    let (card, sealed) = match &args.sealed {
-        None => sealed_as(&wanted, &args.own())?,
+    let wanted = Wanted { text: args.text.as_deref(), pair: args.pair };
+    match &args.sealed {
+        None => wanted.check(&args.card)?,
         Some(_) if wanted.text.is_some() || wanted.pair => {
             return Err(Error::usage("--sealed goes with neither --text nor --pair")
                 .hint("what was sealed cannot be changed; without --sealed it is sealed now"));
         }
-        Some(sealed) => {
-            refuse_two_stdins(&[args.card.is_stdin(), sealed.is_stdin()])?;
-            (read::card(&args.card)?, read::sealed(sealed)?)
-        }
-    };
-    let Delivered { at, is_same } = cli::block_on(carry::deliver(&card, &sealed)).map_err(|error| {
-        match &args.sealed {
-        None if error.kind() == Kind::Network => error.hint(
-            "what was sealed is gone; 'kw-inbox seal' into a file, and 'kw-inbox send --sealed' tries the same again",
-        ),
-        _ => error,
+        Some(sealed) => refuse_two_stdins(args.card.is_stdin(), sealed.is_stdin())?,
     }
+    let card = read::card(&args.card)?;
+    // Before anything is sealed, and a one-time key counts as taken.
+    carry::check(&card)?;
+    let sealed = match &args.sealed {
+        Some(sealed) => read::sealed(sealed)?,
+        None => sealed_as(&card, &wanted, &args.own())?,
+    };
+    let lost =
+        "what was sealed is gone; 'kw-inbox seal' into a file, and 'kw-inbox send --sealed' tries the same again";
+    let delivered = cli::block_on(carry::deliver(&card, &sealed));
+    let Delivered { at, is_same } = delivered.map_err(|error| match &args.sealed {
+        None if matches!(error.kind(), Kind::Network | Kind::Unproven) => error.hint(lost),
+        _ => error,
     })?;
     let mut names = Names::load(&Store::home()?)?;
     let recipient = card.recipient();
@@ -54,15 +56,20 @@ pub(crate) fn send(args: &Send) -> Result<()> {
     cli::print(&format!("{what} {called} at {at}{before}\n"))
 }
 
-/// Seals what is `wanted`; says what the user should know.
-fn sealed_as(wanted: &Wanted, own: &Own) -> Result<(Card, SealedMessage)> {
-    if wanted.text.is_none() && !wanted.pair {
-        return Err(
-            Error::usage("there is nothing to seal").hint("--text TEXT says something, --pair invites to kw-chat")
-        );
+impl Wanted<'_> {
+    /// Refuses what cannot be sealed to the card in `card`, whatever stands there.
+    fn check(&self, card: &Input) -> Result<()> {
+        if self.text.is_none() && !self.pair {
+            return Err(
+                Error::usage("there is nothing to seal").hint("--text TEXT says something, --pair invites to kw-chat")
+            );
+        }
+        refuse_two_stdins(card.is_stdin(), self.text.is_some_and(|text| undash(text) == "-"))
     }
-    refuse_two_stdins(&[wanted.card.is_stdin(), wanted.text.is_some_and(|text| undash(text) == "-")])?;
-    let card = read::card(wanted.card)?;
+}
+
+/// Seals what is `wanted`; says what the user should know.
+fn sealed_as(card: &Card, wanted: &Wanted, own: &Own) -> Result<SealedMessage> {
     let text = wanted.text.map(read::message).transpose()?;
     let store = Store::home()?;
     let inbox = inbox(&store)?;
@@ -71,18 +78,18 @@ fn sealed_as(wanted: &Wanted, own: &Own) -> Result<(Card, SealedMessage)> {
     if wanted.pair && answer_at.is_empty() {
         notice("config.json names no address for the answer: it can come over a connection of kw-chat only");
     }
-    let Sealing { message, before } = inbox.seal(&me, &card, &Greeting { text, pair: wanted.pair, answer_at })?;
+    let Sealing { message, before } = inbox.seal(&me, card, &Greeting { text, pair: wanted.pair, answer_at })?;
     if let Some(before) = before {
         notice(&format!(
             "a message was sealed to this one-time key before, at {before}: only the one that arrives first is opened"
         ));
     }
-    Ok((card, message))
+    Ok(message)
 }
 
-fn refuse_two_stdins(are_stdin: &[bool]) -> Result<()> {
-    match are_stdin.iter().filter(|is_stdin| **is_stdin).count() {
-        0 | 1 => Ok(()),
-        _ => Err(Error::usage("standard input cannot be two things").hint("put one of them into a file")),
+fn refuse_two_stdins(one: bool, other: bool) -> Result<()> {
+    match one && other {
+        true => Err(Error::usage("standard input cannot be two things").hint("put one of them into a file")),
+        false => Ok(()),
     }
 }

@@ -14,6 +14,7 @@ use keywire::key::KeyPair;
 use keywire::proto::inbox::INBOX;
 use keywire::store::Store;
 use keywire::talk::gone;
+use keywire::threads::on_disk;
 use keywire::unit::Service;
 use std::convert::Infallible;
 use std::pin::pin;
@@ -141,8 +142,13 @@ async fn look_again_and_again(
     };
     let trouble = |error| say(tell, News::Trouble(error));
     loop {
-        match drop_boxes(inbox, store) {
-            Ok(from) => {
+        let found = {
+            let (inbox, me, store) = (inbox.clone(), me.clone(), store.clone());
+            on_disk(move || Ok((inbox.recover(&me)?, drop_boxes(&inbox, me.public(), &store)?)))
+        };
+        match found.await {
+            Ok((recovered, from)) => {
+                recovered.into_iter().for_each(|opened| say(tell, News::Opened(Box::new(opened))));
                 for at in &from {
                     inbox.fetch(me, at, opened).await.map_or_else(trouble, |_| ());
                 }

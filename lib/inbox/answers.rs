@@ -4,7 +4,7 @@ use super::Inbox;
 use crate::error::{Error, Result};
 use crate::json::Bytes;
 use crate::key::{KeyPair, PublicKey};
-use crate::pair::Pairs;
+use crate::pair::{INVITE_LIFE, Pairs};
 use crate::proto::chat::{Envelope, InviteId};
 use crate::proto::inbox::{Card, Content, Frame, SealedMessage};
 use crate::store::{Privacy, State, Version};
@@ -112,7 +112,9 @@ impl Inbox {
         self.change_answers(|answers| {
             // The same invite may come in several messages; the card of the last is the one to answer to.
             answers.retain(|row| row.peer != peer);
-            let (expires, card) = (card.expires(), card.to_string());
+            // Not for as long as the peer says.
+            let expires = card.expires().min(self.time().after(INVITE_LIFE));
+            let card = card.to_string();
             answers.push(Row { peer, invite, expires, card, sealed: None });
             let over = answers.len().saturating_sub(MAX_ANSWERS);
             answers.drain(..over);

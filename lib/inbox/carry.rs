@@ -15,9 +15,6 @@ use tokio::time::{Instant, timeout_at};
 /// How long a delivery may take in all: a person waits for it.
 pub const PATIENCE: Duration = Duration::from_secs(15);
 
-/// How long an address may take to answer while there are others to try.
-const ANSWER_WITHIN: Duration = Duration::from_secs(5);
-
 /// How long fetching may take in all: as much as is ever held, on a slow path.
 pub const FETCH_WITHIN: Duration = Duration::from_secs(600);
 
@@ -46,18 +43,35 @@ pub struct Fetched {
 /// The message is for another card, the card has no address, no address takes the message, or the recipient says that it
 /// never will.
 pub async fn deliver(card: &Card, sealed: &SealedMessage) -> Result<Delivered> {
+    deliver_or_why(card, sealed).await.map_err(|failed| failed.error)
+}
+
+/// A delivery that failed.
+pub(super) struct Failed {
+    pub(super) error: Error,
+    /// The recipient itself says that it will never take the message.
+    pub(super) is_final: bool,
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Failed { error, is_final: false }
+    }
+}
+
+/// The same, and whether there is any sense in trying again.
+pub(super) async fn deliver_or_why(card: &Card, sealed: &SealedMessage) -> std::result::Result<Delivered, Failed> {
     if card.ticket().key(&sealed.rki()).is_none() {
-        return Err(Error::no("the message is sealed to another card").hint("give the card that it was sealed to"));
+        let error = Error::no("the message is sealed to another card").hint("give the card that it was sealed to");
+        return Err(error.into());
     }
-    if card.addresses().is_empty() {
-        return Err(Error::no("the card names no address to deliver at")
-            .hint("seal the message with 'kw-inbox seal', and bring it to its recipient by hand or by mail"));
-    }
+    check(card)?;
     let end = Instant::now() + PATIENCE;
     let mut failures: Vec<(&Address, Error)> = Vec::new();
     for (at, address) in card.addresses().iter().enumerate() {
-        let is_last = at + 1 == card.addresses().len();
-        let within = if is_last { end } else { end.min(Instant::now() + ANSWER_WITHIN) };
+        // Each has its share of the time that is left, so that none is kept from being tried by those before it.
+        let left = u32::try_from(card.addresses().len() - at).unwrap_or(u32::MAX);
+        let within = Instant::now() + end.duration_since(Instant::now()) / left;
         let answer = match timeout_at(within, offer(card, address, sealed)).await {
             Ok(answer) => answer,
             Err(_) => Err(Error::network(format!("no answer from {address} in time"))),
@@ -67,13 +81,25 @@ pub async fn deliver(card: &Card, sealed: &SealedMessage) -> Result<Delivered> {
             Ok(Err(Refusal::Same)) => return Ok(Delivered { at: address.clone(), is_same: true }),
             // A drop box cannot know what has become of a one-time key.
             Ok(Err(why @ (Refusal::Used | Refusal::Revoked | Refusal::Expired))) if address.key.is_none() => {
-                return Err(refused(card, address, why));
+                return Err(Failed { error: refused(card, address, why), is_final: true });
             }
             Ok(Err(why)) => failures.push((address, refused(card, address, why))),
             Err(error) => failures.push((address, error)),
         }
     }
-    Err(all_failed(failures))
+    Err(all_failed(failures).into())
+}
+
+/// Refuses a card that nothing can be delivered to.
+///
+/// # Errors
+/// It names no address.
+pub fn check(card: &Card) -> Result<()> {
+    match card.addresses().is_empty() {
+        true => Err(Error::no("the card names no address to deliver at")
+            .hint("bring the message to its recipient by hand or by mail, as 'kw-inbox seal' prints it")),
+        false => Ok(()),
+    }
 }
 
 /// Offers the message at one address.

@@ -5,7 +5,7 @@
 use super::Inbox;
 use crate::error::{Error, Result};
 use crate::json::Bytes;
-use crate::key::{KEY_LEN, KeyPair, PublicKey, SecretKey};
+use crate::key::{KeyPair, PublicKey, SecretKey};
 use crate::proto::inbox::{Address, Card, KeyHash, MAX_USES, Rki, SealedId};
 use crate::seal::StorageKey;
 use crate::store::{Privacy, State, Store, Version, sync_parent};
@@ -255,7 +255,7 @@ impl Inbox {
             return Err(Error::usage(format!("a label has at most {MAX_LABEL_LEN} bytes, and no control characters")));
         }
         if wish.life > MAX_LIFE || wish.life < Duration::from_secs(1) {
-            return Err(Error::usage(format!("a card is good for {} days at most", MAX_LIFE.as_secs() / 86_400))
+            return Err(Error::usage(format!("a card is good for 1s to {}d", MAX_LIFE.as_secs() / 86_400))
                 .hint("whoever still needs one after that asks for a new one"));
         }
         let mut keys = self.swept()?;
@@ -339,24 +339,25 @@ impl Inbox {
     /// The keys as they stand now, under the lock: what is over has ended, and nothing is left of what somebody who died began.
     pub(super) fn swept(&self) -> Result<Keys> {
         let mut keys = Keys::load(&self.0.dir)?;
-        match keys.expire(self.time()) {
-            true => keys.save(&self.0.dir)?,
-            false => keys.wipe(&self.0.dir)?,
-        }
+        self.sweep(&mut keys)?;
         Ok(keys)
     }
 
-    /// The secret of a live key.
-    pub(super) fn secret(&self, storage: &StorageKey, key: &KeyHash) -> Result<SecretKey> {
-        let missing = || {
-            Error::state(format!("the secret of the one-time key {} is not there", key.rki()))
-                .hint("it was not in the copy that was put back; revoke the key, and give a new card away")
-        };
-        let secrets = self.0.dir.look_below(SECRETS)?.ok_or_else(missing)?;
-        let Secret { secret, .. } = secrets.read(&file_of(key))?.ok_or_else(missing)?;
-        let bytes = storage.open(&context(key), &secret)?;
-        let bytes: &[u8; KEY_LEN] = bytes.as_slice().try_into().map_err(|_| missing())?;
-        Ok(SecretKey::from_bytes(bytes))
+    /// Ends what is over, and wipes what is left.
+    pub(super) fn sweep(&self, keys: &mut Keys) -> Result<()> {
+        match keys.expire(self.time()) {
+            true => keys.save(&self.0.dir),
+            false => keys.wipe(&self.0.dir),
+        }
+    }
+
+    /// The secret of a live key; none if it is not there, or damaged.
+    pub(super) fn secret(&self, storage: &StorageKey, key: &KeyHash) -> Result<Option<SecretKey>> {
+        let Some(secrets) = self.0.dir.look_below(SECRETS)? else { return Ok(None) };
+        // A file that cannot be used stops one message, and not all that come behind it.
+        let Ok(Some(Secret { secret, .. })) = secrets.read(&file_of(key)) else { return Ok(None) };
+        let bytes = storage.open(&context(key), &secret).ok();
+        Ok(bytes.and_then(|bytes| Some(SecretKey::from_bytes(bytes.as_slice().try_into().ok()?))))
     }
 }
 
@@ -388,13 +389,9 @@ fn wipe(dir: &Store, name: &std::ffi::OsStr) -> Result<()> {
         file.write_all(&vec![0; length])?;
         file.sync_all()
     };
-    let wiped = OpenOptions::new()
-        .write(true)
-        .custom_flags(crate::store::nofollow())
-        .open(&path)
-        .and_then(zeros)
-        .and_then(|()| std::fs::remove_file(&path));
-    match wiped {
+    let zeroed = OpenOptions::new().write(true).custom_flags(crate::store::nofollow()).open(&path).and_then(zeros);
+    // It goes in any case.
+    match std::fs::remove_file(&path).and(zeroed) {
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(cause) => Err(Error::file("wipe", &path, &cause)),
         Ok(()) => sync_parent(&path),

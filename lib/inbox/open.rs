@@ -20,6 +20,9 @@ use zeroize::Zeroizing;
 /// Most keys of one identifier that are tried.
 const MOST_TRIED: usize = 4;
 
+/// How many of the last messages are looked at whether somebody died while he opened them: as many identities may share a state.
+const LOOK_BACK: usize = 8;
+
 /// Why a message is not opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NotOpened {
@@ -35,6 +38,8 @@ pub enum NotOpened {
     Same(Time),
     /// It was not sealed to the card of that key, or was changed on the way.
     Damaged(Rki),
+    /// The secret of the key is not there, or damaged.
+    Lost(Rki),
     /// It opens, and its sender has put something into it that makes no sense.
     Nonsense(PublicKey, String),
     /// It is from a key that our user has blocked; the one-time key is over.
@@ -65,6 +70,8 @@ impl From<NotOpened> for Error {
                 "the message does not open with the one-time key {rki}: it was changed on the way, or sealed to another card"
             ))
             .hint("nothing is used up; ask its sender for it once more"),
+            NotOpened::Lost(rki) => Error::state(format!("the secret of the one-time key {rki} is not there, or damaged"))
+                .hint("it was not in a copy that was put back; revoke the key, and give a new card away"),
             NotOpened::Nonsense(from, why) => {
                 Error::no(format!("the message of {} makes no sense: {why}", from.short())).hint("nothing is used up")
             }
@@ -85,6 +92,7 @@ impl NotOpened {
             NotOpened::Used(..) | NotOpened::Blocked(_) => Refusal::Used,
             NotOpened::Same(_) => Refusal::Same,
             NotOpened::Damaged(_) | NotOpened::Nonsense(..) => Refusal::Wrong,
+            NotOpened::Lost(_) => Refusal::Unavailable,
         }
     }
 }
@@ -119,8 +127,11 @@ impl Inbox {
     pub fn unseal(&self, me: &Arc<KeyPair>, message: &SealedMessage) -> Result<std::result::Result<Opened, NotOpened>> {
         let _lock = self.lock()?;
         let storage = StorageKey::of(me);
-        let mut keys = self.swept()?;
-        self.recover(me, &storage, &mut keys)?;
+        let (mut keys, finished) = self.mended(me, &storage)?;
+        if let Some(opened) = finished.into_iter().find(|opened| opened.id == message.id()) {
+            return Ok(Ok(opened));
+        }
+        self.finish_restored(me, &storage, &mut keys, message)?;
         let candidates = match candidates(&keys, message) {
             Ok(candidates) => candidates,
             Err(why) => return Ok(Err(why)),
@@ -131,7 +142,8 @@ impl Inbox {
         };
         let Found { candidate, from, frame } = found;
         if Pairs::load(&self.0.store)?.standing(&from) == Standing::Blocked {
-            self.use_up(&mut keys, &candidate.key, from, message.id())?;
+            // It was not opened, as far as anybody needs to know who brings it again.
+            self.use_up(&mut keys, &candidate.key, from, None)?;
             return Ok(Err(NotOpened::Blocked(from)));
         }
         let opened = Opened::new(message.id(), candidate.key, &candidate.row.label, from, self.millis(), frame);
@@ -139,14 +151,45 @@ impl Inbox {
         self.finish(me, &mut keys, opened).map(Ok)
     }
 
-    /// Goes on where somebody died: a message that is stored, and whose key is still live, was not handed on for sure. Under
-    /// the lock there is only ever one, the last.
-    fn recover(&self, me: &Arc<KeyPair>, storage: &StorageKey, keys: &mut Keys) -> Result<()> {
-        let Some(line) = self.last_line()? else { return Ok(()) };
-        let is_live = keys.rows().any(|row| row.key == line.key && row.state == KeyState::Live);
-        if is_live {
-            let opened = line.open(storage)?;
-            self.finish(me, keys, opened)?;
+    /// Goes on where somebody died while he opened a message to `me`; which messages that were.
+    ///
+    /// # Errors
+    /// What is on the disk cannot be read or written.
+    pub fn recover(&self, me: &Arc<KeyPair>) -> Result<Vec<Opened>> {
+        let _lock = self.lock()?;
+        self.mended(me, &StorageKey::of(me)).map(|(_, finished)| finished)
+    }
+
+    /// The keys as they stand now, under the lock, and the messages whose opening was finished for it: a message that is stored,
+    /// and whose key does not know of it, was not handed on for sure. Whatever else has become of the key meanwhile, it was opened
+    /// before that.
+    fn mended(&self, me: &Arc<KeyPair>, storage: &StorageKey) -> Result<(Keys, Vec<Opened>)> {
+        let mut keys = Keys::load(&self.0.dir)?;
+        let mut finished = Vec::new();
+        for line in self.last_lines(LOOK_BACK)? {
+            // One of another identity is for that to finish.
+            if keys.rows().any(|row| row.key == line.key && row.message.is_none())
+                && let Ok(opened) = line.open(storage)
+            {
+                finished.push(self.finish(me, &mut keys, opened)?);
+            }
+        }
+        self.sweep(&mut keys)?;
+        Ok((keys, finished))
+    }
+
+    /// Ends live keys that have opened a message already: a copy of the keys was put back that is older than the messages.
+    fn finish_restored(
+        &self,
+        me: &Arc<KeyPair>,
+        storage: &StorageKey,
+        keys: &mut Keys,
+        message: &SealedMessage,
+    ) -> Result<()> {
+        for Candidate { key, .. } in candidates(keys, message).unwrap_or_default() {
+            if let Some(opened) = self.line_of(&key)?.and_then(|line| line.open(storage).ok()) {
+                self.finish(me, keys, opened)?;
+            }
         }
         Ok(())
     }
@@ -154,14 +197,14 @@ impl Inbox {
     /// Hands on what is stored, and ends its key.
     fn finish(&self, me: &Arc<KeyPair>, keys: &mut Keys, mut opened: Opened) -> Result<Opened> {
         opened.handed = self.hand_on(me, &opened)?;
-        self.use_up(keys, &opened.key, opened.from, opened.id)?;
+        self.use_up(keys, &opened.key, opened.from, Some(opened.id))?;
         Ok(opened)
     }
 
-    fn use_up(&self, keys: &mut Keys, key: &KeyHash, by: PublicKey, message: SealedId) -> Result<()> {
+    fn use_up(&self, keys: &mut Keys, key: &KeyHash, by: PublicKey, message: Option<SealedId>) -> Result<()> {
         let at = self.time();
         for row in keys.rows().filter(|row| row.key == *key) {
-            (row.state, row.at, row.by, row.message) = (KeyState::Used, Some(at), Some(by), Some(message));
+            (row.state, row.at, row.by, row.message) = (KeyState::Used, Some(at), Some(by), message);
         }
         keys.save(&self.0.dir)
     }
@@ -174,9 +217,18 @@ impl Inbox {
         candidates: Vec<Candidate>,
         message: &SealedMessage,
     ) -> Result<std::result::Result<Found, NotOpened>> {
+        let mut why = NotOpened::Unknown(message.rki());
         for candidate in candidates {
-            let secret = self.secret(storage, &candidate.key)?;
-            let Some((from, payload)) = opens(me, &prologue(&candidate.row.card()?), &secret, message)? else {
+            let card = candidate.row.card()?;
+            if card.recipient() != me.public() {
+                continue;
+            }
+            let Some(secret) = self.secret(storage, &candidate.key)? else {
+                why = NotOpened::Lost(message.rki());
+                continue;
+            };
+            let Some((from, payload)) = opens(me, &prologue(&card), &secret, message)? else {
+                why = NotOpened::Damaged(message.rki());
                 continue;
             };
             let wrong = |why: &str| Ok(Err(NotOpened::Nonsense(from, why.to_owned())));
@@ -192,7 +244,7 @@ impl Inbox {
             }
             return Ok(Ok(Found { candidate, from, frame }));
         }
-        Ok(Err(NotOpened::Damaged(message.rki())))
+        Ok(Err(why))
     }
 
     /// Tells kw-chat what concerns it.
@@ -208,8 +260,9 @@ impl Inbox {
             Err(error) if error.kind() != Kind::State => Handed::Nonsense(error.to_string()),
             Err(error) => return Err(error),
         };
-        if let (Content::Invite { invite, .. }, Some(card), Handed::Standing(Standing::Pending)) =
-            (&opened.frame.content, &opened.frame.card, &heard)
+        // Pending if our user is to answer; unconfirmed if he has invited the other as well, which was the answer.
+        if let (Content::Invite { invite, .. }, Some(card)) = (&opened.frame.content, &opened.frame.card)
+            && let Handed::Standing(Standing::Pending | Standing::Accepted { confirmed: false }) = heard
         {
             self.keep_for_answer(opened.from, invite.id, card)?;
         }

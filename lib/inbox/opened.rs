@@ -17,6 +17,12 @@ pub const OPENED: &str = "opened.jsonl";
 /// Longest line of the log that is read: the largest message, twice in base64, and what stands around it.
 const MAX_LINE_LEN: usize = 256 << 10;
 
+/// How far back a message is looked for that a key may have opened.
+const LOOK_BACK: u64 = 32 << 20;
+
+/// Where in a line its id and key stand.
+const HEAD_LEN: usize = 160;
+
 /// A message that was opened.
 #[derive(Clone, Debug)]
 pub struct Opened {
@@ -118,9 +124,9 @@ impl Inbox {
             if found.len() == count {
                 break;
             }
-            match Line::read(&line?.1) {
-                Some(line) => found.push(line.open(&storage)?),
-                None => self.say_damaged(),
+            match Line::read(&line?.1).map(|line| line.open(&storage)) {
+                Some(Ok(opened)) => found.push(opened),
+                _ => self.say_damaged(),
             }
         }
         found.reverse();
@@ -142,13 +148,26 @@ impl Inbox {
         log.sync()
     }
 
-    /// The last line that can be read.
-    pub(super) fn last_line(&self) -> Result<Option<Line>> {
+    /// The last `count` lines, of those that can be read.
+    pub(super) fn last_lines(&self, count: usize) -> Result<Vec<Line>> {
+        let Some(lines) = self.log().lines()? else { return Ok(Vec::new()) };
+        let last: Vec<_> = lines.backwards().take(count).collect::<Result<_>>()?;
+        Ok(last.iter().rev().filter_map(|(_, line)| Line::read(line)).collect())
+    }
+
+    /// The line of the message that a one-time key has opened, in the last [`LOOK_BACK`] bytes.
+    pub(super) fn line_of(&self, key: &KeyHash) -> Result<Option<Line>> {
         let Some(lines) = self.log().lines()? else { return Ok(None) };
+        let (name, end) = (key.to_string(), lines.bytes());
         for line in lines.backwards() {
-            match Line::read(&line?.1) {
-                Some(line) => return Ok(Some(line)),
-                None => self.say_damaged(),
+            let (at, line) = line?;
+            if end.saturating_sub(at) > LOOK_BACK {
+                break;
+            }
+            // The key stands near the beginning, before all that is long.
+            let head = line.get(..line.len().min(HEAD_LEN)).unwrap_or_default();
+            if String::from_utf8_lossy(head).contains(&name) {
+                return Ok(Line::read(&line));
             }
         }
         Ok(None)
@@ -159,7 +178,10 @@ impl Inbox {
     }
 
     fn say_damaged(&self) {
-        self.0.notices.add(&self.0.dir.path(OPENED), "there are lines in it that are damaged, and left out");
+        self.0.notices.add(
+            &self.0.dir.path(OPENED),
+            "there are lines in it that are damaged, or another identity's, and left out",
+        );
     }
 }
 

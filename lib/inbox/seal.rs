@@ -6,7 +6,7 @@ use crate::handshake::{Handshake, Known, Pattern, Role};
 use crate::key::{KeyPair, PublicKey};
 use crate::pair::Pairs;
 use crate::proto::chat::{Envelope, Invite};
-use crate::proto::inbox::{Address, Card, Content, Frame, Rki, SealedMessage};
+use crate::proto::inbox::{Address, Card, Content, Frame, Rki, SealedMessage, check_text};
 use crate::trust::Time;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,8 +42,13 @@ impl Inbox {
     pub fn seal(&self, me: &Arc<KeyPair>, card: &Card, greeting: &Greeting) -> Result<Sealing> {
         let _lock = self.lock()?;
         self.check_card(me, card)?;
+        // Before anything is made for it.
+        check_text(greeting.text.as_deref().unwrap_or_default(), greeting.pair)?;
         let (invite, answer) = match greeting.pair {
-            true => (Some(self.invite(me, card.recipient())?), self.answer_card(me, card.recipient(), greeting)?),
+            true => {
+                let answer = self.answer_card(me, card.recipient(), greeting)?;
+                (Some(self.invite(me, card.recipient())?), answer)
+            }
             false => (None, None),
         };
         let content = match (invite, greeting.text.clone()) {
@@ -99,11 +104,13 @@ impl Inbox {
             return Ok(None);
         }
         let cards = self.swept()?.cards;
-        let there = cards.iter().rev().find(|row| row.peer == Some(peer) && row.is_live());
-        if let Some(card) = there.map(super::CardRow::card).transpose()?
-            && card.addresses() == greeting.answer_at
-        {
-            return Ok(Some(card));
+        for row in cards.iter().rev().filter(|row| row.peer == Some(peer) && row.is_live()) {
+            let card = row.card()?;
+            // It may be of another identity with the same state; and an answer takes its time.
+            let lasts = row.expires > self.time().after(ANSWER_LIFE / 2);
+            if lasts && card.recipient() == me.public() && card.addresses() == greeting.answer_at {
+                return Ok(Some(card));
+            }
         }
         let addresses = greeting.answer_at.clone();
         let label = format!("for the answer of {}", peer.short());

@@ -2,9 +2,9 @@
 
 use super::carry::{self, Delivered, Fetched};
 use super::door::Taker;
-use super::{Inbox, NotOpened, Opened};
+use super::{CardRow, Inbox, KeyState, NotOpened, Opened};
 use crate::addr::PeerAddr;
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::key::{KeyPair, PublicKey};
 use crate::proto::inbox::{Address, Delivery, SealedMessage};
 use crate::threads::on_disk;
@@ -39,25 +39,29 @@ impl<F: Fn(Outcome) + Send + Sync> Taker for Recipient<F> {
 }
 
 impl Inbox {
-    /// The drop boxes that may hold messages for us: those of the cards that are not over, and `also`.
+    /// The drop boxes that may hold messages for us: those of the cards that are neither over nor taken back whole, and `also`.
     ///
     /// # Errors
     /// The cards cannot be read.
-    pub fn drop_boxes(&self, also: Vec<Address>) -> Result<Vec<PeerAddr>> {
+    pub fn drop_boxes(&self, me: PublicKey, also: Vec<Address>) -> Result<Vec<PeerAddr>> {
         let (mut addresses, now) = (also, self.time());
-        for row in self.cards()?.iter().filter(|row| row.expires > now) {
-            addresses.extend_from_slice(row.card()?.addresses());
+        let is_taken_back = |row: &CardRow| row.keys.iter().all(|key| key.state == KeyState::Revoked);
+        for row in self.cards()?.iter().filter(|row| row.expires > now && !is_taken_back(row)) {
+            let card = row.card()?;
+            if card.recipient() == me {
+                addresses.extend_from_slice(card.addresses());
+            }
         }
         let mut found: Vec<PeerAddr> = Vec::new();
         for Address { key, at } in addresses {
-            let drop_box = key.map(|key| PeerAddr { key, at });
+            let drop_box = key.filter(|key| *key != me).map(|key| PeerAddr { key, at });
             found.extend(drop_box.filter(|drop_box| !found.contains(drop_box)));
         }
         Ok(found)
     }
 
     /// Fetches what a drop box holds for `me`, and opens it; `tell` hears what comes of each message. What cannot be opened
-    /// is not held any longer either, unless it may be for another machine with the same identity.
+    /// is not held any longer either, unless another machine with the same identity may have the key.
     ///
     /// # Errors
     /// Those of [`carry::fetch`] and of `tell`; what is opened cannot be stored, and stays where it is then.
@@ -71,20 +75,17 @@ impl Inbox {
             let (inbox, me, tell) = (self.clone(), me.clone(), &tell);
             async move {
                 let outcome = on_disk(move || inbox.unseal(&me, &sealed)).await?;
-                let is_done = !matches!(outcome, Err(NotOpened::Unknown(_)));
-                match outcome {
-                    // It came twice: by two addresses of a card, or because a connection was cut.
-                    Err(NotOpened::Same(_)) => {}
-                    outcome => tell(outcome)?,
-                }
+                let is_done = !matches!(outcome, Err(NotOpened::Unknown(_) | NotOpened::Lost(_)));
+                tell(outcome)?;
                 Ok(is_done)
             }
         })
         .await
+        .map_err(|error| placed(from, error))
     }
 
     /// Delivers the answers that are due, to `only` if that is given; to whom, and how each went. One that could not be
-    /// delivered is due again.
+    /// delivered is due again, unless its recipient will never take it.
     ///
     /// # Errors
     /// What is on the disk cannot be read or written.
@@ -97,14 +98,25 @@ impl Inbox {
         let due = on_disk(move || inbox.due(&me, only)).await?;
         let mut answered = Vec::new();
         for due in due {
-            let delivered = carry::deliver(&due.card, &due.message).await;
+            let delivered = carry::deliver_or_why(&due.card, &due.message).await;
             let peer = due.peer;
-            if delivered.is_ok() {
+            if delivered.as_ref().map_or_else(|failed| failed.is_final, |_| true) {
                 let inbox = self.clone();
                 on_disk(move || inbox.settle(&due)).await?;
             }
-            answered.push((peer, delivered));
+            answered.push((peer, delivered.map_err(|failed| failed.error)));
         }
         Ok(answered)
     }
+}
+
+/// The error, with the drop box in front if it does not say where, and is not of something here.
+fn placed(from: &PeerAddr, error: Error) -> Error {
+    let is_here = matches!(error.kind(), Kind::State | Kind::ClosedOutput);
+    let text = error.to_string();
+    if is_here || text.contains(&from.at.to_string()) {
+        return error;
+    }
+    let told = Error::new(error.kind(), format!("the drop box at {}: {text}", from.at));
+    error.hints().iter().fold(told, |told, hint| told.hint(hint))
 }

@@ -16,6 +16,7 @@ mod group;
 mod handshake;
 mod hosts;
 mod idle;
+mod inbox;
 #[allow(dead_code, reason = "the tests need more of it than the benches")]
 #[path = "../link.rs"]
 mod link;
@@ -37,13 +38,14 @@ mod talker;
 /// A topic and what measures it.
 type Topic = (&'static str, fn(&mut table::Table));
 
-const TOPICS: [Topic; 10] = [
+const TOPICS: [Topic; 11] = [
     ("handshake", handshake::rows),
     ("bulk", bulk::rows),
     ("cat", cat::rows),
     ("copy", copy::rows),
     ("chat", chat::rows),
     ("group", group::rows),
+    ("inbox", inbox::rows),
     ("commands", commands::rows),
     ("echo", echo::rows),
     ("flood", flood::rows),

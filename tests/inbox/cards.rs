@@ -135,13 +135,32 @@ fn a_card_without_an_address_says_that_messages_must_be_handed_over() {
 fn a_drop_box_is_named_by_the_address_book() {
     let (ada, key) = (User::with_key(), new_key());
     ada.run("kw-peers", ["add", "box", &format!("{key}@box.example:2022")]).succeeds();
-    // The port in the address book is that of another service.
-    let made = inbox(&ada, &["card", "--json", "--drop", "box"]).succeeds().objects().remove(0);
-    assert_eq!(made["addresses"], json!([format!("{key}@box.example:8803")]));
+    let other = new_key();
+    ada.run("kw-peers", ["add", "elsewhere", &format!("{other}@box.example:18803")]).succeeds();
+    // The port of another service stands for the host; any other port is meant.
+    let args = ["card", "--json", "--drop", "box", "--drop", "elsewhere"];
+    let made = inbox(&ada, &args).succeeds().objects().remove(0);
+    let expected = [format!("{key}@box.example:8803"), format!("{other}@box.example:18803")];
+    assert_eq!(made["addresses"], json!(expected));
     inbox(&ada, &["card", "--drop", "bax"]).fails(1, "did you mean 'box'?");
     let many: Vec<String> = (0..9).map(|number| format!("--at=host{number}")).collect();
     let args: Vec<&str> = std::iter::once("card").chain(many.iter().map(String::as_str)).collect();
     inbox(&ada, &args).fails(2, "8");
+    let nowhere = format!("{key}@box.example:0");
+    inbox(&ada, &["card", "--drop", &nowhere]).fails(1, "port 0, which nobody can dial");
+    inbox(&ada, &["card", "--expires", "0s"]).fails(2, "a card is good for 1s to 30d");
+}
+
+#[test]
+fn a_card_is_found_in_the_mail_around_it() {
+    let (ada, bob) = (User::with_key(), User::with_key());
+    let text = card(&ada, &[]);
+    let broken: String = text.trim().as_bytes().chunks(60).map(|line| String::from_utf8_lossy(line) + "\r\n").collect();
+    let mail = format!("Hello Bob,\r\n\r\nmy card:\r\n{broken}\r\nYours, Ada\r\n");
+    let shown = bob.run_with("kw-inbox", ["show", "-"], mail.as_bytes()).succeeds();
+    assert!(shown.stdout.contains(&ada.key()), "{shown:?}");
+    let none = bob.run_with("kw-inbox", ["show", "-"], b"Hello Bob, I have none.\n");
+    none.fails(1, "there is no line that begins with keywire:card:");
 }
 
 #[test]

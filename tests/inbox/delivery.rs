@@ -52,7 +52,7 @@ fn what_was_sealed_is_delivered_as_often_as_need_be_and_taken_once() {
     // By hand, before it is fetched.
     open(&ada, &sealed, &[]).succeeds();
     let fetched = inbox(&ada, &["fetch"]).succeeds();
-    assert_eq!((fetched.stdout.as_str(), fetched.stderr.as_str()), ("", ""));
+    assert!(fetched.stdout.is_empty() && fetched.stderr.contains("was opened already"), "{fetched:?}");
     assert_eq!(inbox(&ada, &["messages"]).succeeds().stdout.lines().count(), 1);
 }
 
@@ -94,8 +94,8 @@ fn serve_ends_in_good_order_and_with_whoever_reads_it() {
     let (mut serving, at) = listen(&ada, &["serve"]);
     let for_bob = card_for(&bob, &ada, &["--at", at.split_once('@').unwrap().1]);
     serving.close_output();
-    // It may end before it has said that the message is on the disk, and so it is.
-    inbox(&bob, &["send", "--text", "hello", "--card", for_bob.to_str().unwrap()]);
+    // It ends when it cannot print the message, and not before it has said that it has it.
+    inbox(&bob, &["send", "--text", "hello", "--card", for_bob.to_str().unwrap()]).succeeds();
     assert!(serving.child.wait().unwrap().success());
     assert!(inbox(&ada, &["messages"]).succeeds().stdout.ends_with(": hello\n"));
 }
@@ -178,6 +178,9 @@ fn nobody_who_can_be_reached_is_said_with_a_way_to_try_the_same_again() {
     assert!(failed.stderr.contains("send --sealed"), "{failed:?}");
     let by_hand = card_for(&bob, &ada, &[]);
     inbox(&bob, &["send", "--text", "x", "--card", by_hand.to_str().unwrap()]).fails(1, "names no address");
+    // What could not be delivered anywhere was not sealed either.
+    let sealed = inbox(&bob, &["seal", "--text", "x", "--card", by_hand.to_str().unwrap()]).succeeds();
+    assert_eq!(sealed.stderr, "");
     inbox(&ada, &["fetch"]).fails(1, "no drop box is known");
 }
 
@@ -217,4 +220,17 @@ fn an_invite_without_a_place_for_its_answer_says_so() {
     assert!(sealed.stderr.contains("no address for the answer"), "{sealed:?}");
     let opened = open(&ada, &sealed.stdout, &["--json"]).succeeds().objects().remove(0);
     assert_eq!((&opened["invite"], &opened["text"], &opened["card"]), (&true.into(), &Value::Null, &Value::Null));
+}
+
+#[test]
+fn the_drop_box_of_a_card_that_was_taken_back_is_not_looked_into_any_more() {
+    let ada = User::with_key();
+    let nowhere = format!("{}@127.0.0.1:1", new_key());
+    let text = card(&ada, &["--uses", "2", "--drop", &nowhere]);
+    inbox(&ada, &["fetch"]).fails(4, "127.0.0.1:1");
+    let keys = super::rkis(&ada, &text);
+    inbox(&ada, &["revoke", &keys[0].to_uppercase()]).succeeds();
+    inbox(&ada, &["fetch"]).fails(4, "127.0.0.1:1");
+    inbox(&ada, &["revoke", &keys[1]]).succeeds();
+    inbox(&ada, &["fetch"]).fails(1, "no drop box is known");
 }

@@ -70,6 +70,11 @@ fn a_message_is_found_in_the_mail_around_it() {
     let mail = mail.replace('\u{e9}', "?").into_bytes().into_iter().map(|b| if b == b'?' { 0xe9 } else { b });
     let opened = ada.run_with("kw-inbox", ["open", "-"], &mail.collect::<Vec<u8>>()).succeeds();
     assert!(opened.stdout.ends_with(": hello\n"), "{opened:?}");
+    // Of several the first is opened.
+    let card = card(&ada, &["--uses", "2"]);
+    let two = ["one", "two"].map(|text| seal(&bob, &card, &["--text", text])).concat();
+    let opened = open(&ada, &two, &[]).succeeds();
+    assert!(opened.stdout.ends_with(": one\n") && opened.stderr.contains("more than one sealed message"), "{opened:?}");
 }
 
 #[test]

@@ -47,7 +47,7 @@ pub(super) async fn change(house: &House, to: To, change: Change, caller: &mut C
         Change::Dismiss | Change::Block | Change::Remove => None,
     };
     let left = match (change, &told) {
-        (Change::Accept, Some(Err(_))) => leave(house, key).await?,
+        (Change::Accept, Some(Err(_))) => leave(house, key).await,
         _ => None,
     };
     let relation = Relation { left, ..relation(house, key, told.as_ref()).await? };
@@ -57,14 +57,18 @@ pub(super) async fn change(house: &House, to: To, change: Change, caller: &mut C
 
 /// Leaves our consent where an invite that came sealed said; where that is, or why it could not be. Nothing if there is no such
 /// place.
-async fn leave(house: &House, key: PublicKey) -> Result<Option<std::result::Result<String, String>>> {
+async fn leave(house: &House, key: PublicKey) -> Option<std::result::Result<String, String>> {
     let chat = house.engine.chat();
-    let inbox = Inbox::open(chat.store().clone(), Arc::new(SystemTime::now))?;
-    let answered = inbox.answer(chat.me(), Some(key)).await?;
-    Ok(answered.into_iter().next().map(|(_, delivered)| match delivered {
-        Ok(delivered) => Ok(delivered.at.at.to_string()),
-        Err(error) => Err(error.to_string()),
-    }))
+    let answered = async {
+        let inbox = Inbox::open(chat.store().clone(), Arc::new(SystemTime::now))?;
+        inbox.answer(chat.me(), Some(key)).await
+    };
+    // Our user's consent holds whatever becomes of that.
+    let delivered = match answered.await {
+        Ok(answered) => answered.into_iter().next()?.1,
+        Err(error) => Err(error),
+    };
+    Some(delivered.map(|delivered| delivered.at.at.to_string()).map_err(|error| error.to_string()))
 }
 
 fn decide(chat: &Chat, key: PublicKey, change: Change) -> Result<()> {

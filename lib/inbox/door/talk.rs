@@ -2,12 +2,13 @@
 
 use super::{Door, Event, MOST_RECORDS, Place};
 use crate::conn::{Connection, Reason, Receiver, Sender};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::inbox::dropbox::DropBox;
 use crate::key::PublicKey;
 use crate::proto::inbox::{FromDialer, FromListener, Refusal, SealedId, Ticket};
 use crate::threads::on_disk;
 use std::collections::VecDeque;
+use std::pin::Pin;
 use std::time::{Duration, SystemTime};
 
 /// Records that an owner may send: each message that is held may be taken by itself.
@@ -39,28 +40,26 @@ impl<'a> Talk<'a> {
         Talk { door, peer, is_owner, sender, receiver, ticket: None, records: 0, fetching: None }
     }
 
-    /// Talks until the dialer is done, or `over` says why no longer.
+    /// Talks until the dialer is done, or `over` says why no longer: not before the answer to what was taken is on its way.
     pub(super) async fn carry(mut self, over: impl Future<Output = (Reason, &'static str)>) {
-        let ended = {
-            let mut over = std::pin::pin!(over);
-            tokio::select! {
-                ended = self.converse() => ended.map_err(|error| (reason_of(&error), error.to_string())),
-                (why, text) = &mut over => Err((Some(why), text.to_owned())),
-            }
-        };
+        let ended = self.converse(std::pin::pin!(over)).await;
         // It may have gone away already.
         let _ = match ended {
             Ok(()) => self.sender.close().await,
-            Err((Some(why), text)) => self.sender.fail(why, &text).await,
-            Err((None, _)) => return,
+            Err(Ended(Some((why, text)))) => self.sender.fail(why, &text).await,
+            Err(Ended(None)) => return,
         };
         self.receiver.drain(END_WITHIN).await;
     }
 
-    async fn converse(&mut self) -> Result<()> {
+    async fn converse(
+        &mut self,
+        mut over: Pin<&mut impl Future<Output = (Reason, &'static str)>>,
+    ) -> std::result::Result<(), Ended> {
         loop {
             self.send_held().await?;
             let message = tokio::select! {
+                (why, text) = &mut over => return Err(Ended(Some((why, text.to_owned())))),
                 record = self.receiver.recv() => match record? {
                     Some(record) => FromDialer::decode(&record)?,
                     None => break,
@@ -72,11 +71,14 @@ impl<'a> Talk<'a> {
             };
             self.records += 1;
             if self.records > if self.is_owner { MOST_OF_AN_OWNER } else { MOST_RECORDS } {
-                return Err(Error::protocol("more records than a connection may bring"));
+                return Err(Error::protocol("more records than a connection may bring").into());
             }
             self.hear(message).await?;
         }
-        self.sender.flush().await
+        tokio::select! {
+            (why, text) = &mut over => Err(Ended(Some((why, text.to_owned())))),
+            flushed = self.sender.flush() => Ok(flushed?),
+        }
     }
 
     async fn hear(&mut self, message: FromDialer) -> Result<()> {
@@ -94,9 +96,8 @@ impl<'a> Talk<'a> {
                 return Err(Error::protocol("a FETCH before the END of the last one"));
             }
             FromDialer::Fetch => {
-                if let Place::DropBox(drop_box, _) = &self.door.0.place {
-                    self.fetching = Some((drop_box.list(&self.peer, SystemTime::now()).into(), 0));
-                }
+                let held = self.at_box(|drop_box, peer| Ok(drop_box.list(&peer, SystemTime::now()))).await?;
+                self.fetching = held.map(|held| (held.into(), 0));
             }
             FromDialer::Taken(ids) => {
                 let answer = match self.at_box(move |drop_box, peer| drop_box.remove(&peer, &ids)).await {
@@ -153,11 +154,11 @@ impl<'a> Talk<'a> {
     }
 }
 
-/// What a dialer is told of an error that ends its connection; nothing if the connection is gone.
-fn reason_of(error: &Error) -> Option<Reason> {
-    match error.kind() {
-        Kind::State => Some(Reason::Unavailable),
-        _ if error.to_string().starts_with("protocol error") => Some(Reason::BadRequest),
-        _ => None,
+/// Why a connection has ended, as its dialer is told; nothing if it is gone.
+struct Ended(Option<(Reason, String)>);
+
+impl From<Error> for Ended {
+    fn from(error: Error) -> Self {
+        Ended(Reason::of(&error))
     }
 }

@@ -50,7 +50,52 @@ fn a_death_before_the_message_is_whole_on_the_disk_opens_it_later() {
 fn a_death_after_the_message_is_stored_hands_it_on_later_and_ends_its_key() {
     let (done, message, side) = opened();
     fs::copy(done.state("opened.jsonl"), side.state("opened.jsonl")).unwrap();
+    // Whoever brings it again is told what it says, since nobody may have been.
+    assert_eq!(side.opens(&message).unwrap().text(), Some("hello"));
     is_as_if_nothing_had_happened(&side, &message);
+}
+
+#[test]
+fn a_death_after_the_message_is_stored_is_mended_whatever_became_of_its_key_meanwhile() {
+    for is_revoked in [false, true] {
+        let (done, message, side) = opened();
+        fs::copy(done.state("opened.jsonl"), side.state("opened.jsonl")).unwrap();
+        match is_revoked {
+            true => assert_eq!(side.inbox.revoke_all().unwrap(), 1),
+            false => {
+                side.passes(31 * super::DAY);
+                assert_eq!(side.states(), ["expired"]);
+            }
+        }
+        let recovered = side.inbox.recover(&side.me).unwrap();
+        assert_eq!(recovered.iter().map(|opened| opened.id).collect::<Vec<_>>(), [message.id()]);
+        assert!(side.inbox.recover(&side.me).unwrap().is_empty());
+        assert!(matches!(side.opens(&message).unwrap_err(), NotOpened::Same(_)));
+        assert_eq!((side.texts(), side.states()), (vec!["hello".to_owned()], vec!["used".to_owned()]));
+        // Its invite has expired by then, if the key has.
+        let expected = if is_revoked { Standing::Pending } else { Standing::Stranger };
+        assert_eq!(side.standing(&Side::new(2)), expected);
+    }
+}
+
+#[test]
+fn keys_that_are_put_back_from_a_copy_are_not_used_a_second_time() {
+    let (ada, bob) = (Side::new(1), Side::new(2));
+    let card = ada.card(20);
+    let before = Side::new(1);
+    copy(ada.dir.path(), before.dir.path());
+    let messages: Vec<_> = (0..20).map(|number| bob.says(&card, &number.to_string())).collect();
+    messages.iter().for_each(|message| drop(ada.opens(message).unwrap()));
+    fs::copy(ada.state("opened.jsonl"), before.state("opened.jsonl")).unwrap();
+    let again = bob.says(&card, "another message to the key of the first");
+    assert!(messages.iter().any(|message| message.rki() == again.rki()));
+    assert!(matches!(before.opens(&again).unwrap_err(), NotOpened::Used(..)));
+    for message in &messages[..10] {
+        // The last ones are found at once, and the others when they come again.
+        let _ = before.opens(message);
+        assert!(matches!(before.opens(message).unwrap_err(), NotOpened::Same(_)));
+    }
+    assert_eq!(before.texts().len(), 20);
 }
 
 #[test]
@@ -59,6 +104,7 @@ fn a_death_after_the_message_is_handed_on_ends_its_key_later() {
     for name in ["inbox/opened.jsonl", "inbox/answers.json", "pairs.json"] {
         fs::copy(done.dir.path().join(name), side.dir.path().join(name)).unwrap();
     }
+    assert_eq!(side.opens(&message).unwrap().text(), Some("hello"));
     is_as_if_nothing_had_happened(&side, &message);
 }
 

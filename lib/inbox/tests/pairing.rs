@@ -100,3 +100,47 @@ fn the_invite_of_a_declined_key_waits_for_nobody_and_its_text_is_still_read() {
     assert_eq!(again.text(), Some("please"));
     assert_eq!(ada.standing(&bob), Standing::Declined);
 }
+
+#[test]
+fn two_who_ask_each_other_by_sealed_messages_are_paired() {
+    let (one, other) = (Side::new(1), Side::new(2));
+    let (to_other, to_one) = (other.card(1), one.card(1));
+    let (first, second) = (asks(&one, &to_other, None, "127.0.0.1:1"), asks(&other, &to_one, None, "127.0.0.1:2"));
+    one.opens(&second).unwrap();
+    other.opens(&first).unwrap();
+    // One of the two invites counts, and it is its receiver who answers it.
+    let answers: Vec<_> =
+        [&one, &other].map(|side| side.inbox.due(&side.me, None).unwrap()).into_iter().flatten().collect();
+    assert_eq!(answers.len(), 1);
+    let inviter = if answers[0].peer == one.me.public() { &one } else { &other };
+    inviter.opens(&answers[0].message).unwrap();
+    for (side, peer) in [(&one, &other), (&other, &one)] {
+        assert!(matches!(side.standing(peer), Standing::Accepted { .. }));
+    }
+}
+
+#[test]
+fn an_invite_that_cannot_be_sealed_leaves_nothing_behind() {
+    let (ada, bob) = (Side::new(1), Side::new(2));
+    let card = ada.card(1);
+    let long = Greeting { text: Some("x".repeat((48 << 10) + 1)), pair: true, answer_at: at("127.0.0.1:1") };
+    let error = bob.inbox.seal(&bob.me, &card, &long).unwrap_err();
+    assert!(error.to_string().contains("the most beside an invite is 48 KiB"), "{error}");
+    assert_eq!(bob.standing(&ada), Standing::Stranger);
+    assert!(bob.inbox.cards().unwrap().is_empty() && !bob.state("sent.json").exists());
+    // The longest, with as many addresses as there may be, still goes.
+    let addresses: Vec<_> = (0..8).map(|number| format!("{}{number}:1", "h".repeat(250)).parse().unwrap()).collect();
+    let most = Greeting { text: Some("x".repeat(48 << 10)), pair: true, answer_at: addresses };
+    let sealing = bob.inbox.seal(&bob.me, &card, &most).unwrap();
+    assert_eq!(ada.opens(&sealing.message).unwrap().text().map(str::len), Some(48 << 10));
+}
+
+#[test]
+fn a_card_for_the_answer_that_is_soon_over_is_not_sent_again() {
+    let (ada, bob) = (Side::new(1), Side::new(2));
+    asks(&bob, &ada.card(1), None, "127.0.0.1:1");
+    bob.passes(16 * super::DAY);
+    ada.passes(16 * super::DAY);
+    asks(&bob, &ada.card(1), None, "127.0.0.1:1");
+    assert_eq!(bob.inbox.cards().unwrap().len(), 2);
+}

@@ -96,7 +96,36 @@ fn the_message_of_a_blocked_key_is_not_kept_and_its_one_time_key_is_over() {
     .unwrap();
     assert_eq!(ada.opens(&message).unwrap_err(), NotOpened::Blocked(bob.me.public()));
     assert_eq!((ada.texts().len(), ada.states(), ada.secrets()), (0, vec!["used".to_owned()], 0));
-    assert!(matches!(ada.opens(&message).unwrap_err(), NotOpened::Same(_)));
+    // To whoever brings it again it is a key that is used, and nothing is said of having opened it.
+    assert!(matches!(ada.opens(&message).unwrap_err(), NotOpened::Used(..)));
+}
+
+#[test]
+fn a_key_without_its_secret_is_said_and_keeps_no_other_message_from_being_opened() {
+    let (ada, bob) = (Side::new(1), Side::new(2));
+    let (lost, kept) = (bob.says(&ada.card(1), "lost"), bob.says(&ada.card(1), "kept"));
+    let file = format!("{}.json", ada.inbox.cards().unwrap()[0].keys[0].key);
+    for damage in ["", "{}", "not JSON"] {
+        std::fs::write(ada.state("keys").join(&file), damage).unwrap();
+        assert_eq!(ada.opens(&lost).unwrap_err(), NotOpened::Lost(lost.rki()));
+    }
+    std::fs::remove_file(ada.state("keys").join(&file)).unwrap();
+    assert_eq!(ada.opens(&lost).unwrap_err(), NotOpened::Lost(lost.rki()));
+    assert_eq!(ada.opens(&kept).unwrap().text(), Some("kept"));
+}
+
+#[test]
+fn two_identities_with_one_state_open_what_is_theirs() {
+    let (ada, bob) = (Side::new(1), Side::new(2));
+    let eve = std::sync::Arc::new(KeyPair::generate().unwrap());
+    let theirs = ada.inbox.make_card(&eve, super::wish(1)).unwrap();
+    let (one, two) = (bob.says(&ada.card(1), "to ada"), bob.says(&theirs, "to eve"));
+    assert_eq!(ada.opens(&two).unwrap_err(), NotOpened::Unknown(two.rki()));
+    ada.opens(&one).unwrap();
+    ada.inbox.unseal(&eve, &two).unwrap().unwrap();
+    assert_eq!(ada.texts(), ["to ada"]);
+    assert_eq!(ada.inbox.messages(&eve, 9).unwrap()[0].text(), Some("to eve"));
+    assert!(ada.inbox.notices()[0].contains("another identity's"));
 }
 
 #[test]

@@ -25,7 +25,7 @@ fn what_is_left_after_opening_does_not_open_a_message_that_was_recorded() {
     let name = std::fs::read_dir(ada.state("keys")).unwrap().next().unwrap().unwrap().file_name();
     let key = ada.inbox.cards().unwrap()[0].keys[0].key;
     let storage = StorageKey::of(&ada.me);
-    let secret = ada.inbox.secret(&storage, &key).unwrap();
+    let secret = ada.inbox.secret(&storage, &key).unwrap().unwrap();
     // Whoever holds the file open sees what becomes of it on the disk.
     let mut held = std::fs::File::open(ada.state("keys").join(&name)).unwrap();
     let recorded = bob.says(&card, "hello");
@@ -64,10 +64,9 @@ fn a_state_without_its_identity_opens_nothing() {
     let (ada, bob) = (Side::new(1), Side::new(2));
     let message = bob.says(&ada.card(1), "hello");
     let thief = std::sync::Arc::new(crate::key::KeyPair::generate().unwrap());
-    let error = ada.inbox.unseal(&thief, &message).unwrap_err();
-    assert!(error.to_string().contains("does not open under this identity"), "{error}");
+    assert_eq!(ada.inbox.unseal(&thief, &message).unwrap().unwrap_err(), NotOpened::Unknown(message.rki()));
     ada.opens(&message).unwrap();
-    assert!(ada.inbox.messages(&thief, 10).is_err());
+    assert!(ada.inbox.messages(&thief, 10).unwrap().is_empty());
     for (path, bytes) in files(ada.dir.path()) {
         assert!(!String::from_utf8_lossy(&bytes).contains("hello"), "{path}");
     }

@@ -258,8 +258,10 @@ impl FromStr for Address {
             None => (None, text),
         };
         let at: HostPort = at.parse()?;
-        let port = at.port().or(INBOX.port).unwrap_or_default();
-        Ok(Address { key, at: at.with_port(port) })
+        match at.port().or(INBOX.port).unwrap_or_default() {
+            0 => Err(Error::usage(format!("nobody can dial port 0: '{at}'")).hint("say where deliveries are taken")),
+            port => Ok(Address { key, at: at.with_port(port) }),
+        }
     }
 }
 
@@ -299,21 +301,24 @@ impl fmt::Debug for Ticket {
 impl FromStr for Card {
     type Err = Error;
 
-    /// Reads the text of a card, in lower case or in upper case, as QR codes have it. White space in it is passed over: a
-    /// letter may have broken its line.
+    /// Reads the text of a card, in lower case or in upper case, as QR codes have it. What stands before it is passed over,
+    /// and what comes after an empty line behind it; so is white space in it, for a letter may have broken its line.
     fn from_str(text: &str) -> Result<Self> {
         let wrong = |why: &str| Error::no(format!("not a card: {why}"));
         let again = "copy the whole card again, from keywire:card: to its last character";
         if text.len() > MAX_CARD_TEXT_LEN {
             return Err(wrong(&format!("{} characters, more than the {MAX_CARD_TEXT_LEN} that one has", text.len())));
         }
-        let text: String = text.split_whitespace().collect();
+        let begins = |line: &str| line.trim_start().to_ascii_lowercase().starts_with(PREFIX);
+        let lines = text.lines().skip_while(|line| !begins(line)).take_while(|line| !line.trim().is_empty());
+        let text: String = lines.flat_map(str::split_whitespace).collect();
         if text.contains(|c: char| c.is_ascii_lowercase()) && text.contains(|c: char| c.is_ascii_uppercase()) {
             return Err(wrong("upper and lower case are mixed").hint(again));
         }
         let text = text.to_ascii_uppercase();
         let prefix = PREFIX.to_ascii_uppercase();
-        let code = text.strip_prefix(&prefix).ok_or_else(|| wrong(&format!("it does not begin with {PREFIX}")))?;
+        let code =
+            text.strip_prefix(&prefix).ok_or_else(|| wrong(&format!("there is no line that begins with {PREFIX}")))?;
         let bytes = BASE32_NOPAD.decode(code.as_bytes()).map_err(|cause| {
             let at = PREFIX.len() + cause.position + 1;
             wrong(&format!("it breaks off or is damaged at character {at}")).hint(again)
@@ -337,9 +342,10 @@ fn check(recipient: &PublicKey, keys: &[PublicKey], addresses: &[Address]) -> Re
             addresses.len()
         )));
     }
-    match addresses.iter().all(|address| address.at.port().is_some() && address.at.host().len() <= MAX_HOST_LEN) {
+    let can_be_dialed = |address: &Address| address.at.port().is_some_and(|port| port != 0);
+    match addresses.iter().all(|address| can_be_dialed(address) && address.at.host().len() <= MAX_HOST_LEN) {
         true => Ok(()),
-        false => Err(Error::no("a card with an address that has no port")),
+        false => Err(Error::no("a card with an address that has no port, or port 0, which nobody can dial")),
     }
 }
 

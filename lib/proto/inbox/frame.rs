@@ -10,6 +10,9 @@ use prost::Message;
 /// Most bytes of text in a message.
 pub const MAX_GREETING_LEN: usize = 60 << 10;
 
+/// Most bytes of text beside an invite, which takes its room as well.
+pub const MAX_NOTE_LEN: usize = 48 << 10;
+
 /// Frames are filled up to a multiple of this, so that their length says little.
 const STEP: usize = 256;
 
@@ -52,11 +55,11 @@ impl Frame {
     /// # Errors
     /// A text over [`MAX_GREETING_LEN`], a time beyond what a clock can say.
     pub fn encode(&self) -> Result<Vec<u8>> {
-        let text = match &self.content {
-            Content::Text(text) | Content::Invite { text: Some(text), .. } => text.as_str(),
-            _ => "",
-        };
-        check_text(text)?;
+        match &self.content {
+            Content::Text(text) => check_text(text, false)?,
+            Content::Invite { text: Some(text), .. } => check_text(text, true)?,
+            Content::Invite { text: None, .. } | Content::Ack(_) => {}
+        }
         let mut wire = InboxV1Frame {
             timestamp: i64::try_from(self.time).map_err(|_| Error::state("the clock is wrong"))?,
             padding: Vec::new(),
@@ -86,18 +89,11 @@ impl Frame {
     pub fn decode(bytes: &[u8]) -> Result<Self> {
         let wire: InboxV1Frame = wire::decode(bytes, super::MAX_SEALED_LEN, "a frame")?;
         let time = u64::try_from(wire.timestamp).map_err(|_| Error::no("a frame from before 1970"))?;
-        if wire.padding.iter().any(|byte| *byte != 0) {
-            return Err(Error::no("a frame with something in its filling"));
-        }
         let card = if wire.card.is_empty() { None } else { Some(Card::decode(&wire.card)?) };
         let id = |id: &[u8]| array(id, "the id of an invite").map(InviteId);
         let content = match wire.frame_type {
-            Some(FrameType::TextV1(text)) => {
-                check_text(&text)?;
-                Content::Text(text)
-            }
+            Some(FrameType::TextV1(text)) => Content::Text(text),
             Some(FrameType::InvitePrivateV1(InvitePrivateV1 { id: of, expires, noise, text })) => {
-                check_text(&text)?;
                 let invite = Invite { id: id(&of)?, expires, noise: Bytes(noise) };
                 Content::Invite { invite, text: Some(text).filter(|text| !text.is_empty()) }
             }
@@ -108,14 +104,24 @@ impl Frame {
                 return Err(Error::no("a frame of a kind that is not known here").hint("a newer keywire may know it"));
             }
         };
-        Ok(Frame { time, card, content })
+        let frame = Frame { time, card, content };
+        // The filling is part of it: with another one, the same would be another message, and could be one that is too long.
+        match frame.encode()? == bytes {
+            true => Ok(frame),
+            false => Err(Error::no("a frame that is not filled as it should be")),
+        }
     }
 }
 
-fn check_text(text: &str) -> Result<()> {
-    match text.len() {
-        ..=MAX_GREETING_LEN => Ok(()),
-        length => Err(Error::usage(format!("a text of {length} bytes; the most is {} KiB", MAX_GREETING_LEN >> 10))
+/// Refuses a text that is too long, for a message of its own or beside an invite.
+///
+/// # Errors
+/// It is.
+pub fn check_text(text: &str, beside_invite: bool) -> Result<()> {
+    let (most, words) = if beside_invite { (MAX_NOTE_LEN, " beside an invite") } else { (MAX_GREETING_LEN, "") };
+    match text.len() <= most {
+        true => Ok(()),
+        false => Err(Error::usage(format!("a text of {} bytes; the most{words} is {} KiB", text.len(), most >> 10))
             .hint("a larger text goes as a file: kw-scp(1)")),
     }
 }

@@ -9,7 +9,7 @@ mod tests;
 mod wire;
 
 pub use card::{Address, Card, MAX_CARD_LEN, MAX_CARD_TEXT_LEN, MAX_DELIVERY_ADDRESSES, MAX_USES, Ticket};
-pub use frame::{Content, Frame, MAX_GREETING_LEN};
+pub use frame::{Content, Frame, MAX_GREETING_LEN, MAX_NOTE_LEN, check_text};
 pub use message::{Delivery, FromDialer, FromListener, MAX_HELD, Refusal};
 pub use sealed::{BEGIN, END, MAX_ARMOUR_LEN, MAX_SEALED_LEN, SealedMessage};
 
