@@ -29,6 +29,10 @@ pub(crate) fn card(args: &Card) -> Result<()> {
     let (store, own) = (Store::home()?, args.own());
     let addresses = addresses(&store, args)?;
     let me = own.load()?;
+    if addresses.iter().any(|address| address.key == Some(me.public())) {
+        return Err(Error::usage("--drop is for the key of another machine, and this is ours")
+            .hint("--at says where we listen ourselves"));
+    }
     let life = args.expires.unwrap_or(MONTH);
     let wish = Wish { label: args.label.clone(), life, uses: args.uses, addresses };
     let card = inbox(&store)?.make_card(&me, wish)?;

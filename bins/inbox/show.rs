@@ -1,7 +1,7 @@
 //! What is shown: lines for people, and objects for programs. kw-inbox(1), JSON.
 
 use crate::NAME;
-use keywire::cli::{self, Output, in_words};
+use keywire::cli::{self, Output};
 use keywire::error::{Error, Result};
 use keywire::inbox::carry::Delivered;
 use keywire::inbox::{CardRow, Handed, Inbox, KeyRow, Opened, Outcome};
@@ -144,6 +144,11 @@ impl Show {
         }
     }
 
+    /// Whether `text` is to be said: what goes wrong again and again is said once.
+    fn is_new(&mut self, text: String) -> bool {
+        self.said.len() < MOST_SAID && self.said.insert(text)
+    }
+
     /// The first line of what listens.
     pub(crate) fn listening(&mut self, address: &str) -> Result<()> {
         match self.is_json {
@@ -181,14 +186,20 @@ impl Show {
                 notice(&format!("{} has been sent {messages}", self.called(&owner)));
                 return Ok(());
             }
-            News::Answered(peer, went) => self.answered(&peer, went).unwrap_or_else(|error| in_words(&error)),
+            News::Answered(peer, went) => match self.answered(&peer, went) {
+                Ok(said) => said,
+                Err(error) => return self.news(News::Trouble(error)),
+            },
             News::Notice(text) => text,
-            News::Trouble(error) => in_words(&error),
+            News::Trouble(error) => {
+                if self.is_new(error.to_string()) {
+                    cli::report(NAME, &error);
+                }
+                return Ok(());
+            }
         };
-        // What goes wrong again and again is said once.
-        if self.said.len() < MOST_SAID && !self.said.contains(&text) {
+        if self.is_new(text.clone()) {
             notice(&text);
-            self.said.insert(text);
         }
         Ok(())
     }

@@ -130,19 +130,17 @@ fn refused(card: &Card, address: &Address, why: Refusal) -> Error {
     let another = format!("ask {short} for a new card");
     let (what, hint) = match (why, address.key) {
         (Refusal::Unknown, Some(_)) => (
-            "holds nothing for this key",
+            "does not hold messages for this key",
             format!("tell {short}, who is to have the right there: kw-peers allow KEY drop"),
         ),
         (Refusal::Unknown, None) => ("does not know this card", another),
         (Refusal::Expired, _) => ("says that the card has expired", another),
-        (Refusal::Revoked, _) => ("has revoked this card", another),
+        (Refusal::Revoked, _) => ("has revoked the one-time key that it is sealed to", another),
         (Refusal::Used, _) => ("has had a message to this card already, and a card is good for one", another),
         (Refusal::Same, _) => ("has opened this very message before", "there is nothing left to do".to_owned()),
         (Refusal::Full, _) => ("has no room for more", format!("try again once {short} has fetched what is there")),
         (Refusal::Wrong, _) => ("finds that the message does not go with this card", "seal it again".to_owned()),
-        (Refusal::Unavailable, _) => {
-            ("cannot take it now", "try again later; the same message is taken only once".to_owned())
-        }
+        (Refusal::Unavailable, _) => ("cannot take it now", "try again later".to_owned()),
     };
     let kind = if why == Refusal::Unavailable { Kind::Network } else { Kind::Refused };
     Error::new(kind, format!("{who} {what}")).hint(hint)
@@ -218,7 +216,7 @@ where
             }
             FromListener::Refused(Refusal::Unknown) => {
                 return Err(Error::refused(format!(
-                    "the drop box at {} holds nothing for this key ({})",
+                    "the drop box at {} does not hold messages for this key ({})",
                     from.at,
                     me.public()
                 ))

@@ -1,28 +1,18 @@
-//! One-time keys: which there are, what became of each, and where its secret lies as long as it is live.
-//!
-//! Each secret has a file of its own, which is written once: so it can be overwritten where it lies.
+//! One-time keys: which there are, and what became of each.
 
 use super::Inbox;
 use crate::error::{Error, Result};
-use crate::json::Bytes;
-use crate::key::{KeyPair, PublicKey, SecretKey};
+use crate::key::{KeyPair, PublicKey};
 use crate::proto::inbox::{Address, Card, KeyHash, MAX_USES, Rki, SealedId};
-use crate::seal::StorageKey;
-use crate::store::{Privacy, State, Store, Version, sync_parent};
+use crate::store::{Privacy, State, Store, Version};
 use crate::term::is_unsafe;
 use crate::trust::Time;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::time::Duration;
 
 /// The name of the file that says what became of each key.
 pub const KEYS: &str = "keys.json";
-
-/// The directory of the secrets.
-const SECRETS: &str = "keys";
 
 /// Most one-time keys that are live at a time: each is a message that somebody may send.
 pub const MAX_LIVE: usize = 50;
@@ -110,19 +100,6 @@ pub struct Wish {
     pub addresses: Vec<Address>,
 }
 
-/// The secret of a live key.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Secret {
-    version: Version,
-    /// Under the storage key.
-    secret: Bytes,
-}
-
-impl State for Secret {
-    const PRIVACY: Privacy = Privacy::Secret;
-}
-
 impl State for Keys {
     const PRIVACY: Privacy = Privacy::Plain;
 
@@ -207,27 +184,6 @@ impl Keys {
         dir.settle(KEYS)?;
         self.wipe(dir)
     }
-
-    /// Wipes the secrets of keys that are not live, whoever left them there.
-    pub(super) fn wipe(&self, dir: &Store) -> Result<()> {
-        let Some(secrets) = dir.look_below(SECRETS)? else { return Ok(()) };
-        let live: BTreeSet<String> = self
-            .cards
-            .iter()
-            .flat_map(|card| &card.keys)
-            .filter(|row| row.state == KeyState::Live)
-            .map(|row| file_of(&row.key))
-            .collect();
-        let path = secrets.path("");
-        let failed = |cause| Error::file("read", &path, &cause);
-        for entry in std::fs::read_dir(&path).map_err(failed)? {
-            let name = entry.map_err(failed)?.file_name();
-            if !name.to_str().is_some_and(|name| live.contains(name)) {
-                wipe(&secrets, &name)?;
-            }
-        }
-        Ok(())
-    }
 }
 
 impl Inbox {
@@ -261,26 +217,25 @@ impl Inbox {
         let mut keys = self.swept()?;
         let live = keys.live();
         if wish.uses == 0 || wish.uses + live > MAX_LIVE {
-            return Err(Error::no(format!("{live} one-time keys are live, and {MAX_LIVE} may be"))
+            let more = format!("{live} one-time keys are live; with {} more they would be over {MAX_LIVE}", wish.uses);
+            return Err(Error::no(more)
                 .hint("'kw-inbox cards' shows them; 'kw-inbox revoke' takes those back that nobody will use"));
         }
         let pairs: Vec<KeyPair> = (0..wish.uses).map(|_| KeyPair::generate()).collect::<Result<_>>()?;
         let (made, public) = (self.time(), pairs.iter().map(KeyPair::public).collect());
         let expires = made.after(wish.life);
         let card = Card::make(me, public, expires, wish.addresses)?;
-        let secrets = self.0.dir.below(SECRETS)?;
-        let storage = StorageKey::of(me);
-        let mut rows = Vec::new();
-        for pair in &pairs {
-            let key = KeyHash::of(&pair.public());
-            let secret = storage.seal(&context(&key), pair.secret().expose())?;
-            secrets.write(&file_of(&key), &Secret { version: Version, secret })?;
-            rows.push(KeyRow { key, state: KeyState::Live, at: None, by: None, message: None });
-        }
-        if let Some(row) = rows.last() {
-            // They lie in one directory.
-            secrets.settle(&file_of(&row.key))?;
-        }
+        let rows = pairs
+            .iter()
+            .map(|pair| KeyRow {
+                key: KeyHash::of(&pair.public()),
+                state: KeyState::Live,
+                at: None,
+                by: None,
+                message: None,
+            })
+            .collect();
+        self.keep_secrets(me, &pairs)?;
         keys.cards.push(CardRow { label: wish.label, made, expires, peer, card: card.to_string(), keys: rows });
         let mut over = keys.cards.len().saturating_sub(MAX_CARDS);
         keys.cards.retain(|card| {
@@ -350,15 +305,6 @@ impl Inbox {
             false => keys.wipe(&self.0.dir),
         }
     }
-
-    /// The secret of a live key; none if it is not there, or damaged.
-    pub(super) fn secret(&self, storage: &StorageKey, key: &KeyHash) -> Result<Option<SecretKey>> {
-        let Some(secrets) = self.0.dir.look_below(SECRETS)? else { return Ok(None) };
-        // A file that cannot be used stops one message, and not all that come behind it.
-        let Ok(Some(Secret { secret, .. })) = secrets.read(&file_of(key)) else { return Ok(None) };
-        let bytes = storage.open(&context(key), &secret).ok();
-        Ok(bytes.and_then(|bytes| Some(SecretKey::from_bytes(bytes.as_slice().try_into().ok()?))))
-    }
 }
 
 impl std::fmt::Display for KeyState {
@@ -369,31 +315,5 @@ impl std::fmt::Display for KeyState {
             KeyState::Expired => "expired",
             KeyState::Revoked => "revoked",
         })
-    }
-}
-
-fn file_of(key: &KeyHash) -> String {
-    format!("{key}.json")
-}
-
-/// What a sealed secret is bound to.
-fn context(key: &KeyHash) -> [&[u8]; 2] {
-    [b"keywire one-time key", &key.0]
-}
-
-/// Overwrites a file with zeros where it lies, as far as the file system does so, and removes it.
-fn wipe(dir: &Store, name: &std::ffi::OsStr) -> Result<()> {
-    let path = dir.path("").join(name);
-    let zeros = |mut file: File| {
-        let length = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX).min(1 << 16);
-        file.write_all(&vec![0; length])?;
-        file.sync_all()
-    };
-    let zeroed = OpenOptions::new().write(true).custom_flags(crate::store::nofollow()).open(&path).and_then(zeros);
-    // It goes in any case.
-    match std::fs::remove_file(&path).and(zeroed) {
-        Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(cause) => Err(Error::file("wipe", &path, &cause)),
-        Ok(()) => sync_parent(&path),
     }
 }

@@ -11,6 +11,7 @@ mod keys;
 mod open;
 mod opened;
 mod seal;
+mod secrets;
 mod sent;
 mod service;
 #[cfg(test)]

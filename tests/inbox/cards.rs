@@ -209,3 +209,9 @@ fn an_identifier_is_the_beginning_of_the_hash_of_its_key() {
     let keys: Vec<String> = text.parse::<Card>().unwrap().keys().iter().map(|key| Rki::of(key).to_string()).collect();
     assert_eq!(rkis(&ada, &text), keys);
 }
+
+#[test]
+fn our_own_key_is_no_drop_box() {
+    let ada = User::with_key();
+    inbox(&ada, &["card", "--drop", &format!("{}@box.example", ada.key())]).fails(2, "--at says where we listen");
+}

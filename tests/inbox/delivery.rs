@@ -79,7 +79,7 @@ fn serve_prints_what_is_delivered_to_it_and_says_no_to_the_rest() {
     let sealed = seal(&bob, &other, &["--text", "third"]);
     inbox(&ada, &["revoke", "--all"]).succeeds();
     put(&bob, "card", &other);
-    send(&sealed).fails(3, "has revoked this card");
+    send(&sealed).fails(3, "has revoked the one-time key");
     // A message and a card that do not belong together go nowhere.
     send(&first).fails(1, "sealed to another card");
 }
@@ -138,7 +138,7 @@ fn a_drop_box_holds_for_those_who_have_the_right_only() {
     let for_bob = card_for(&bob, &ada, &["--drop", &at]);
     let refused = inbox(&bob, &["send", "--text", "x", "--card", for_bob.to_str().unwrap()]).fails(3, "holds nothing");
     assert!(refused.stderr.contains("kw-peers allow KEY drop"), "{refused:?}");
-    inbox(&ada, &["fetch"]).fails(3, "holds nothing for this key");
+    inbox(&ada, &["fetch"]).fails(3, "does not hold messages for this key");
 }
 
 #[test]

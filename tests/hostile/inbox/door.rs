@@ -203,7 +203,7 @@ fn a_stranger_gets_nothing_and_removes_nothing_whatever_it_knows() {
         // A ticket of somebody for whom nothing is held, and one that a stranger has made for the owner.
         let theirs = super::card(&nobody(), 2, &[machine.at()]);
         let refused = carry::deliver(&theirs, &message).await.unwrap_err().to_string();
-        assert!(refused.contains("holds nothing for this key"), "{refused}");
+        assert!(refused.contains("does not hold messages for this key"), "{refused}");
         let mut forged = card.ticket().encode();
         *forged.last_mut().unwrap() ^= 1;
         let (mut peer, deliver) = (machine.peer(nobody()).await, FromDialer::Deliver(sealed(2, b"more")));
@@ -361,7 +361,7 @@ fn a_recipient_takes_what_its_own_cards_admit_and_holds_nothing_for_anybody() {
         assert!(carry::deliver(&ours, &sealed(1, b"text")).await.unwrap().is_same);
         assert!(carry::deliver(&theirs, &sealed(1, b"text")).await.is_err());
         let refused = carry::fetch(&me, &address, |_| std::future::ready(Ok(true))).await.unwrap_err();
-        assert!(refused.to_string().contains("holds nothing for this key"), "{refused}");
+        assert!(refused.to_string().contains("does not hold messages for this key"), "{refused}");
         stop.send(()).unwrap();
         serving.await.unwrap().unwrap();
     });
