@@ -120,7 +120,7 @@ command! {
         /// how many one-time keys are in it (default 1)
         #[argh(option, arg_name = "count", default = "1")]
         pub(crate) uses: usize,
-        /// where we listen with serve: HOST[:PORT]; may be repeated
+        /// where we listen with serve: HOST or HOST:PORT; may be repeated
         #[argh(option, arg_name = "address", from_str_fn(address))]
         pub(crate) at: Vec<HostPort>,
         /// a drop box that holds messages for us; may be repeated
