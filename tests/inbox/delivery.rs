@@ -136,7 +136,8 @@ fn a_drop_box_holds_for_those_who_have_the_right_only() {
     let (ada, bob) = (User::with_key(), User::with_key());
     let (_holder, _drop, at) = drop_box_for(&User::with_key());
     let for_bob = card_for(&bob, &ada, &["--drop", &at]);
-    let refused = inbox(&bob, &["send", "--text", "x", "--card", for_bob.to_str().unwrap()]).fails(3, "holds nothing");
+    let refused =
+        inbox(&bob, &["send", "--text", "x", "--card", for_bob.to_str().unwrap()]).fails(3, "does not hold messages");
     assert!(refused.stderr.contains("kw-peers allow KEY drop"), "{refused:?}");
     inbox(&ada, &["fetch"]).fails(3, "does not hold messages for this key");
 }
