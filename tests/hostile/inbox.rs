@@ -5,9 +5,12 @@ mod door;
 
 use super::decoders::attack;
 use keywire::conn::Record;
+use keywire::json::Bytes;
 use keywire::key::{KeyPair, PublicKey, SecretKey};
+use keywire::proto::chat::{InviteId, PairAck};
 use keywire::proto::inbox::{
-    Address, Card, FromDialer, FromListener, MAX_HELD, MAX_SEALED_LEN, Refusal, Rki, SealedId, SealedMessage,
+    Address, Card, Content, Frame, FromDialer, FromListener, MAX_HELD, MAX_SEALED_LEN, Refusal, Rki, SealedId,
+    SealedMessage, Ticket,
 };
 use keywire::trust::Time;
 
@@ -98,4 +101,51 @@ fn what_the_listener_of_an_inbox_says_is_what_it_says_or_nothing() {
     let other = [&sealed(1, b"one").id().0, sealed(1, b"two").bytes()].concat();
     let told = FromListener::decode(&Record { kind: 0x13, body: &other }).unwrap_err().to_string();
     assert!(told.ends_with("the id of another message"), "{told}");
+}
+
+#[test]
+fn cards_tickets_messages_and_frames_are_what_they_say_or_nothing() {
+    let owner = owner();
+    let address = |text: &str| text.parse::<Address>().unwrap();
+    let cards =
+        [card(&owner, 1, &[]), card(&owner, 3, &[address("host:1"), address(&format!("{}@box", one_time_key(9)))])];
+    let bytes = cards.each_ref().map(|card| card.bytes().to_vec());
+    attack("inbox::Card", &bytes.each_ref().map(Vec::as_slice), |bytes| {
+        if let Ok(card) = Card::decode(bytes) {
+            // Nobody else can sign one.
+            assert!(cards.contains(&card) && card.bytes() == bytes);
+        }
+    });
+    let tickets = cards.each_ref().map(|card| card.ticket().encode());
+    attack("inbox::Ticket", &tickets.each_ref().map(Vec::as_slice), |bytes| {
+        if let Ok(ticket) = Ticket::decode(bytes) {
+            assert_eq!(ticket.encode(), bytes);
+        }
+    });
+    let messages = [sealed(1, b""), sealed(2, &[7; 300])];
+    let bytes = messages.each_ref().map(|message| message.bytes().to_vec());
+    attack("inbox::SealedMessage", &bytes.each_ref().map(Vec::as_slice), |bytes| {
+        if let Ok(message) = SealedMessage::decode(bytes) {
+            assert_eq!(message.bytes(), bytes);
+        }
+    });
+    let content =
+        [Content::Text("hello".to_owned()), Content::Ack(PairAck { id: InviteId([3; 16]), noise: Bytes(vec![5; 90]) })];
+    let frames = content.map(|content| Frame { time: 1, card: None, content }.encode().unwrap());
+    attack("inbox::Frame", &frames.each_ref().map(Vec::as_slice), |bytes| {
+        if let Ok(frame) = Frame::decode(bytes) {
+            assert_eq!(frame.encode().unwrap(), bytes);
+        }
+    });
+}
+
+#[test]
+fn the_text_of_a_sealed_message_is_what_it_says_or_nothing() {
+    let message = sealed(1, &[7; 300]);
+    attack("armour", &[message.armour().as_bytes()], |bytes| {
+        // What is changed may be another message, which then opens nowhere.
+        if let Ok(found) = SealedMessage::from_armour(&String::from_utf8_lossy(bytes)) {
+            assert_eq!(SealedMessage::from_armour(&found.armour()).unwrap(), found);
+        }
+    });
 }
