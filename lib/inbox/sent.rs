@@ -39,13 +39,15 @@ impl Inbox {
         let (now, dir) = (self.time(), &self.0.dir);
         let mut sent: Sent = dir.read(SENT)?.unwrap_or_default();
         sent.sent.retain(|row| row.expires > now);
-        let before = |key: &PublicKey| sent.sent.iter().rev().find(|row| row.key == KeyHash::of(key)).map(|row| row.at);
+        // Where in the list, which is in order: many may be sealed in one second.
+        let before = |key: &PublicKey| sent.sent.iter().rposition(|row| row.key == KeyHash::of(key));
         // Somebody else may have the same card: beginning anywhere, two rarely take the same key.
         let keys = card.keys();
         let start = usize::from(random()?) % keys.len();
         let (later, earlier) = keys.split_at_checked(start).unwrap_or((keys, &[]));
-        let taken = earlier.iter().chain(later).map(|key| (*key, before(key))).min_by_key(|(_, at)| *at);
-        let (key, at) = taken.ok_or_else(|| crate::error::Error::state("a card without a key"))?;
+        let taken = earlier.iter().chain(later).map(|key| (*key, before(key))).min_by_key(|(_, place)| *place);
+        let (key, place) = taken.ok_or_else(|| crate::error::Error::state("a card without a key"))?;
+        let at = place.and_then(|place| sent.sent.get(place)).map(|row| row.at);
         sent.sent.push(Row { key: KeyHash::of(&key), at: now, expires: card.expires() });
         let over = sent.sent.len().saturating_sub(MAX_SENT);
         sent.sent.drain(..over);

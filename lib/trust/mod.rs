@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::key::PublicKey;
 use std::time::{Duration, SystemTime};
 
-/// The proof that a key may talk to a service that takes everybody but those it refuses. Only the pairs make one.
+/// The proof that a key may talk to a service that takes everybody but those it refuses. Only such a service makes one.
 #[derive(Clone, Copy, Debug)]
 pub struct Admission(PublicKey);
 

@@ -127,6 +127,10 @@ fn messages_to_a_card_of_many_keys_take_a_key_each_and_the_first_again_only_afte
     assert_eq!(ada.states(), ["used"; 5]);
     let again = bob.inbox.seal(&bob.me, &card, &greeting("6".to_owned())).unwrap();
     assert!(again.before.is_some());
+    // However many in one second: each key gets as many as the others.
+    let mut taken: Vec<_> = (0..19).map(|_| bob.says(&card, "more").rki()).chain([again.message.rki()]).collect();
+    taken.sort();
+    assert!(taken.chunks(4).all(|same| same.iter().all(|rki| *rki == same[0])), "{taken:?}");
     assert!(matches!(ada.opens(&again.message).unwrap_err(), NotOpened::Used(..)));
 }
 
