@@ -101,6 +101,17 @@ fn serve_ends_in_good_order_and_with_whoever_reads_it() {
 }
 
 #[test]
+fn serve_listens_and_ends_while_somebody_else_holds_the_lock_of_the_inbox() {
+    let ada = User::with_key();
+    inbox(&ada, &["cards"]).succeeds();
+    let lock = std::fs::File::options().write(true).open(ada.home().join("inbox/.lock")).unwrap();
+    lock.lock().unwrap();
+    let (serving, _) = listen(&ada, &["serve"]);
+    serving.signal(nix::sys::signal::Signal::SIGTERM);
+    assert!(serving.finish().0.success());
+}
+
+#[test]
 fn serve_fetches_what_waited_in_a_drop_box() {
     let (ada, bob) = (User::with_key(), User::with_key());
     let (_holder, _drop, at) = drop_box_for(&ada);

@@ -77,3 +77,22 @@ fn serve_opens_an_invite_and_kw_chat_that_listens_accepts_it() {
     bob.chat(["send", "--wait=20s", "ada", "hello"]).succeeds();
     assert!(ada.listener().line().ends_with(" bob: hello"));
 }
+
+#[test]
+fn an_answer_that_its_recipient_will_never_take_is_not_tried_again() {
+    let (ada, bob) = (Party::new(), Party::new());
+    let (_serving, at) = listen(&bob.user, &["serve"]);
+    let own = at.split_once('@').unwrap().1;
+    let settings = format!(r#"{{"version": 1, "inbox": {{"addresses": ["{own}"]}}}}"#);
+    std::fs::write(bob.user.home().join("config.json"), settings).unwrap();
+    let card = card_for(&bob.user, &ada.user, &[]);
+    let sealed = bob.user.run("kw-inbox", ["seal", "--pair", "--card", card.to_str().unwrap()]).succeeds().stdout;
+    super::open(&ada.user, &sealed, &[]).succeeds();
+    // Bob has taken back the card for the answer.
+    inbox(&bob.user, &["revoke", "--all"]).succeeds();
+    let accepted = ada.chat(["pair", "accept", &bob.user.key()]).succeeds();
+    assert!(accepted.stderr.contains("has revoked the one-time key"), "{accepted:?}");
+    let answers = std::fs::read_to_string(ada.user.home().join("inbox/answers.json")).unwrap();
+    assert!(!answers.contains(&bob.user.key()), "{answers}");
+    inbox(&ada.user, &["fetch"]).fails(1, "no drop box is known");
+}
