@@ -4,6 +4,7 @@
 //! outside goes through [`PublicKey::from_bytes`], which refuses every encoding that is not a party's one name.
 
 use crate::error::{Error, Result};
+use crate::random;
 use bech32::primitives::decode::CheckedHrpstring;
 use bech32::{Bech32m, Hrp};
 use std::fmt;
@@ -218,8 +219,7 @@ impl KeyPair {
     /// When the system has no random numbers to give.
     pub fn generate() -> Result<Self> {
         let mut bytes = Zeroizing::new([0; KEY_LEN]);
-        getrandom::fill(bytes.as_mut())
-            .map_err(|cause| Error::state(format!("the system gives no random numbers: {cause}")))?;
+        random::fill(bytes.as_mut())?;
         Ok(Self::from_secret(SecretKey::from_bytes(&bytes)))
     }
 

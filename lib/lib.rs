@@ -52,6 +52,7 @@
 )]
 
 pub mod error;
+pub mod random;
 pub mod sys;
 pub mod threads;
 pub mod patient;

@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::json::Bytes;
 use crate::kdf::{self, Secret};
 use crate::key::KeyPair;
+use crate::random;
 use aes_gcm::Aes256Gcm;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, Algorithm, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
@@ -142,9 +143,7 @@ impl StorageKey {
     /// # Errors
     /// The system has no random numbers.
     pub fn seal(&self, context: &[&[u8]], text: &[u8]) -> Result<Bytes> {
-        let mut nonce = [0; 24];
-        getrandom::fill(&mut nonce)
-            .map_err(|cause| Error::state(format!("the system gives no random numbers: {cause}")))?;
+        let nonce: [u8; 24] = random::bytes()?;
         let payload = Payload { msg: text, aad: &kdf::join(context) };
         let sealed = self.0.encrypt(XNonce::from_slice(&nonce), payload);
         let sealed = sealed.map_err(|_| Error::state("the cipher cannot seal"))?;
@@ -267,10 +266,8 @@ impl Sealed {
     /// # Errors
     /// When the system has no random numbers or not enough memory.
     pub fn seal(passphrase: &Passphrase, context: &[u8], secret: &[u8]) -> Result<Self> {
-        let mut random = [0; SALT_LEN + 24];
-        getrandom::fill(&mut random)
-            .map_err(|cause| Error::state(format!("the system gives no random numbers: {cause}")))?;
-        let (salt, nonce) = random.split_at(SALT_LEN);
+        let drawn: [u8; SALT_LEN + 24] = random::bytes()?;
+        let (salt, nonce) = drawn.split_at(SALT_LEN);
         // RFC 9106 section 4, second recommended option: 64 MiB, 3 passes; one lane, since one thread works here.
         let mut sealed = Sealed {
             kdf: Kdf::Argon2id,

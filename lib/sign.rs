@@ -4,8 +4,9 @@
 //! The identity is an X25519 key. The same scalar is an Ed25519 key too, up to its sign; XEdDSA takes of the two points
 //! with that u the one with sign bit 0, and so everybody who has the X25519 key has the Ed25519 key.
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::key::{KEY_LEN, KeyPair, PublicKey};
+use crate::random;
 use curve25519_dalek::scalar::clamp_integer;
 use curve25519_dalek::{EdwardsPoint, MontgomeryPoint, Scalar};
 use ed25519_dalek::{Digest, Sha512, VerifyingKey};
@@ -30,10 +31,9 @@ impl std::fmt::Debug for Signature {
 /// # Errors
 /// The system has no random numbers.
 pub fn sign(me: &KeyPair, purpose: &str, text: &[u8]) -> Result<Signature> {
-    let mut random = Zeroizing::new([0; 64]);
-    getrandom::fill(random.as_mut())
-        .map_err(|cause| Error::state(format!("the system gives no random numbers: {cause}")))?;
-    Ok(sign_with(me.secret().expose(), &message(purpose, text), &random))
+    let mut drawn = Zeroizing::new([0; 64]);
+    random::fill(drawn.as_mut())?;
+    Ok(sign_with(me.secret().expose(), &message(purpose, text), &drawn))
 }
 
 /// Whether `signature` is by `who` over `text` for this purpose.

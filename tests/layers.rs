@@ -40,6 +40,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("indicatif", &["bins/scp/"]),
     ("qrcode", &["lib/qr.rs"]),
     ("prost", &["lib/proto/inbox/"]),
+    ("getrandom", &["lib/random.rs", "lib/noise/"]),
 ];
 
 fn sources(below: &str) -> Vec<PathBuf> {

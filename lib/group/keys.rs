@@ -7,6 +7,7 @@ use crate::kdf::{self, Secret};
 use crate::key::{KEY_LEN, KeyPair, PublicKey};
 use crate::proto::group::roster::{Wrap, Wraps};
 use crate::proto::group::{GroupId, Header, KeyId};
+use crate::random;
 use crate::seal::{self, MESSAGE_NONCE_LEN};
 
 /// Most epoch keys that seal one body together.
@@ -26,7 +27,7 @@ impl EpochKey {
     /// The system has no random numbers.
     pub fn random() -> Result<Self> {
         let mut key = Secret::default();
-        fill(key.as_mut())?;
+        random::fill(key.as_mut())?;
         Ok(EpochKey(key))
     }
 
@@ -148,7 +149,7 @@ pub enum Opened {
 pub fn seal_body(keys: &[EpochKey], header: &Header, text: &[u8]) -> Result<Vec<u8>> {
     // Random, though no key seals two bodies: a state that was restored by hand must not break what it said before.
     let mut nonce = [0; MESSAGE_NONCE_LEN];
-    fill(&mut nonce)?;
+    random::fill(&mut nonce)?;
     seal_body_with(&nonce, keys, header, text)
 }
 
@@ -211,10 +212,6 @@ fn entry_key(keys: &[EpochKey], header: &Header) -> Secret {
     let log = &header.log;
     let info: [&[u8]; 4] = [b"keywire group entry v1", log.author.as_bytes(), &log.inc.0, &header.seq.to_be_bytes()];
     kdf::derive(&header.group.0, joint.0.as_ref(), &info)
-}
-
-fn fill(bytes: &mut [u8]) -> Result<()> {
-    getrandom::fill(bytes).map_err(|cause| Error::state(format!("the system gives no random numbers: {cause}")))
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! Which one-time keys of others' cards we have sealed to: the next message takes another one.
 
 use super::Inbox;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::key::PublicKey;
 use crate::proto::inbox::{Card, KeyHash};
+use crate::random;
 use crate::store::{Privacy, State, Version};
 use crate::trust::Time;
 use serde::{Deserialize, Serialize};
@@ -43,10 +44,11 @@ impl Inbox {
         let before = |key: &PublicKey| sent.sent.iter().rposition(|row| row.key == KeyHash::of(key));
         // Somebody else may have the same card: beginning anywhere, two rarely take the same key.
         let keys = card.keys();
-        let start = usize::from(random()?) % keys.len();
+        let [chance] = random::bytes()?;
+        let start = usize::from(chance) % keys.len();
         let (later, earlier) = keys.split_at_checked(start).unwrap_or((keys, &[]));
         let taken = earlier.iter().chain(later).map(|key| (*key, before(key))).min_by_key(|(_, place)| *place);
-        let (key, place) = taken.ok_or_else(|| crate::error::Error::state("a card without a key"))?;
+        let (key, place) = taken.ok_or_else(|| Error::state("a card without a key"))?;
         let at = place.and_then(|place| sent.sent.get(place)).map(|row| row.at);
         sent.sent.push(Row { key: KeyHash::of(&key), at: now, expires: card.expires() });
         let over = sent.sent.len().saturating_sub(MAX_SENT);
@@ -55,11 +57,4 @@ impl Inbox {
         dir.settle(SENT)?;
         Ok((key, at))
     }
-}
-
-fn random() -> Result<u8> {
-    let mut byte = [0];
-    getrandom::fill(&mut byte)
-        .map_err(|cause| crate::error::Error::state(format!("the system gives no random numbers: {cause}")))?;
-    Ok(u8::from_be_bytes(byte))
 }

@@ -8,6 +8,7 @@ use crate::json::{self, Bytes};
 use crate::kdf;
 use crate::key::{KEY_LEN, PublicKey, SecretKey};
 use crate::proto::chat::{CHAT, Introduction, Invite, InviteId, PairAck};
+use crate::random;
 use crate::ratchet::Ratchet;
 use crate::trust::{MAX_ADDRESSES, Time};
 use std::time::SystemTime;
@@ -28,7 +29,7 @@ pub(super) struct Agreed {
 /// A new invite of ours to `to`.
 pub(super) fn ask(us: Ourselves<'_>, to: &PublicKey, now: SystemTime) -> Result<Ours> {
     let (mut id, expires) = (InviteId([0; 16]), Time::of(now).after(INVITE_LIFE));
-    random(&mut id.0)?;
+    random::fill(&mut id.0)?;
     let ephemeral = ephemeral()?;
     let payload = introduction(us)?;
     let prologue = prologue(&us.me.public(), to, id, expires.unix());
@@ -152,10 +153,6 @@ fn introduced(payload: &[u8]) -> Result<Vec<HostPort>> {
 
 fn ephemeral() -> Result<SecretKey> {
     let mut bytes = Zeroizing::new([0; KEY_LEN]);
-    random(bytes.as_mut())?;
+    random::fill(bytes.as_mut())?;
     Ok(SecretKey::from_bytes(&bytes))
-}
-
-fn random(bytes: &mut [u8]) -> Result<()> {
-    getrandom::fill(bytes).map_err(|cause| Error::state(format!("the system gives no random numbers: {cause}")))
 }

@@ -3,6 +3,7 @@
 use crate::conn::{Record, Service};
 use crate::error::{Error, Result};
 use crate::json::{self, Bytes};
+use crate::random;
 use crate::record::MAX_BODY_LEN;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -363,9 +364,7 @@ impl MessageId {
     /// # Errors
     /// The system has no random numbers.
     pub fn random() -> Result<Self> {
-        let mut bytes = [0; 16];
-        getrandom::fill(&mut bytes)
-            .map_err(|cause| Error::state(format!("the system gives no random numbers: {cause}")))?;
+        let bytes: [u8; 16] = random::bytes()?;
         Ok(MessageId(data_encoding::HEXLOWER.encode(&bytes)))
     }
 

@@ -13,6 +13,7 @@ use crate::json::Bytes;
 use crate::kdf;
 use crate::key::PublicKey;
 use crate::proto::chat::{MAX_TEXT_LEN, Message, MessageId, PairConfirm, Saved, Why};
+use crate::random;
 use crate::seal::{MESSAGE_NONCE_LEN, TAG_LEN, open_message, seal_message};
 use epoch::{Epoch, Kept, Key, Proof, Skipped, advance, below, hash_of, message_key};
 use serde::{Deserialize, Serialize};
@@ -157,10 +158,7 @@ impl Ratchet {
     /// # Errors
     /// The system has no random numbers.
     pub fn next(&mut self, head: &Head, text: &[u8]) -> Result<Slot> {
-        let mut nonce = [0; MESSAGE_NONCE_LEN];
-        getrandom::fill(&mut nonce)
-            .map_err(|cause| Error::state(format!("the system gives no random numbers: {cause}")))?;
-        self.next_with(head, text, nonce)
+        self.next_with(head, text, random::bytes()?)
     }
 
     fn next_with(&mut self, head: &Head, text: &[u8], nonce: [u8; MESSAGE_NONCE_LEN]) -> Result<Slot> {

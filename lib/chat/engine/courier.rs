@@ -5,6 +5,7 @@ use crate::chat::Pairing;
 use crate::error::Result;
 use crate::key::PublicKey;
 use crate::pair::{Pair, Standing};
+use crate::random::jittered;
 use crate::threads::on_disk;
 use std::time::Duration;
 
@@ -96,13 +97,4 @@ impl Engine {
         })
         .await
     }
-}
-
-/// A fifth more or less, so that those who were cut off together do not all come back together.
-fn jittered(pause: Duration) -> Duration {
-    let mut random = [0; 2];
-    // Without random numbers it is the same for all, and no worse.
-    let _ = getrandom::fill(&mut random);
-    let part = f64::from(u16::from_be_bytes(random)) / f64::from(u16::MAX);
-    pause.mul_f64(0.8 + 0.4 * part)
 }

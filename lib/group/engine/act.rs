@@ -10,9 +10,10 @@ use crate::group::home::{Facts, Wish};
 use crate::group::keys::{EpochKey, wrap};
 use crate::kdf::Secret;
 use crate::key::{KeyPair, PublicKey};
-use crate::proto::group::link::{capability, wish};
+use crate::proto::group::link::{SECRET_LEN, capability, wish};
 use crate::proto::group::roster::{Cut, Op};
 use crate::proto::group::{Class, Entry, EntryId, Genesis, GroupId, History, KeyId, Kind, Link, MAX_NAME_LEN, Mode};
+use crate::random;
 use crate::term;
 use crate::threads::{lock, on_disk};
 use crate::trust::MAX_ADDRESSES;
@@ -32,7 +33,7 @@ impl House {
             let now = millis(SystemTime::now());
             let me = house.me().clone();
             let key = EpochKey::random()?;
-            let salt = random()?;
+            let salt = random::bytes()?;
             let mut genesis =
                 Genesis { owner: me.public(), created: now / 1000, mode, history, key: KeyId::default(), salt };
             if mode == Mode::Open {
@@ -58,7 +59,8 @@ impl House {
         let made = on_disk(move || {
             let mut state = at.state();
             state.role(&house.me().public())?;
-            let secret = Zeroizing::new(random()?);
+            let mut secret = Zeroizing::new([0; SECRET_LEN]);
+            random::fill(secret.as_mut())?;
             let capability = capability(&at.id, &secret).public();
             let expires = millis(SystemTime::now()) / 1000 + terms.expires;
             let op = Op::Invite { capability, expires, uses: terms.uses, approve: terms.approve };
@@ -257,11 +259,4 @@ fn check_name(name: &str) -> Result<()> {
         true => Ok(()),
         false => Err(Error::usage(format!("the name of a group has 1 to {MAX_NAME_LEN} characters that can be shown"))),
     }
-}
-
-fn random() -> Result<[u8; 16]> {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes)
-        .map_err(|cause| Error::state(format!("the system gives no random numbers: {cause}")))?;
-    Ok(bytes)
 }

@@ -272,15 +272,6 @@ fn millis(at: SystemTime) -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// A fifth more or less, so that those who were cut off together do not all come back together.
-fn jittered(pause: Duration) -> Duration {
-    let mut random = [0; 2];
-    // Without random numbers it is the same for all, and no worse.
-    let _ = getrandom::fill(&mut random);
-    let part = f64::from(u16::from_be_bytes(random)) / f64::from(u16::MAX);
-    pause.mul_f64(0.8 + 0.4 * part)
-}
-
 /// An entry in a notice.
 fn short_entry(id: &crate::proto::group::EntryId) -> String {
     id.to_string().get(..12).unwrap_or_default().to_owned()

@@ -12,6 +12,7 @@ use crate::json;
 use crate::kdf;
 use crate::key::PublicKey;
 use crate::proto::group::{GROUP, Request};
+use crate::random::jittered;
 use crate::threads::on_disk;
 use crate::trust::Peers;
 use std::collections::BTreeMap;
@@ -124,7 +125,7 @@ impl House {
         // Who has refused us does not change its mind soon.
         let failures = if is_refused { 10 } else { reach.failures.min(10) };
         let rest = FIRST_REST.saturating_mul(1 << failures).min(LONGEST_REST);
-        reach.rests_until = failed.is_some().then(|| Instant::now() + super::jittered(rest));
+        reach.rests_until = failed.is_some().then(|| Instant::now() + jittered(rest));
         if let Some(error) = failed {
             reach.is_refused = is_refused;
             reach.failure = Some(error.to_string());

@@ -12,6 +12,7 @@ use crate::group::shelf::{Shelf, Stored};
 use crate::key::PublicKey;
 use crate::proto::group::roster::{Cut, Op, Place, Role, Standing, Wraps};
 use crate::proto::group::{Class, Entry, Mode};
+use crate::random::jittered;
 use crate::threads::{lock, on_disk};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -59,7 +60,7 @@ pub(super) fn tend(house: &House, group: &Arc<Group>) {
         let Ok(Some((role, _))) = wanted.await else { return };
         if role == Role::Admin {
             tokio::select! {
-                () = tokio::time::sleep(super::jittered(LEAVE_TO_OWNER / 2)) => {}
+                () = tokio::time::sleep(jittered(LEAVE_TO_OWNER / 2)) => {}
                 () = house.stopped() => return,
             }
         }

@@ -1,8 +1,9 @@
 //! What names things in a group: hashes, and random bytes. In JSON and in text they are digits of hexadecimal.
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::kdf::{self, Secret};
 use crate::proto::ids::hex_id;
+use crate::random;
 
 hex_id! {
     /// A group: BLAKE2b-256 of its genesis.
@@ -36,9 +37,6 @@ impl Inc {
     /// # Errors
     /// The system has no random numbers.
     pub fn random() -> Result<Self> {
-        let mut bytes = [0; 8];
-        getrandom::fill(&mut bytes)
-            .map_err(|cause| Error::state(format!("the system gives no random numbers: {cause}")))?;
-        Ok(Inc(bytes))
+        random::bytes().map(Inc)
     }
 }
