@@ -119,10 +119,9 @@ impl FromStr for PeerAddr {
             .split_once('@')
             .ok_or_else(|| Error::usage(format!("not an address: '{text}' has no '@'")).hint("write KEY@HOST:PORT"))?;
         // The text is not repeated: it may hold a secret key by mistake.
-        let key = key.parse().map_err(|wrong: Error| {
-            let told = Error::usage(format!("in an address KEY@HOST:PORT: {wrong}"));
-            wrong.hints().iter().fold(told, |told, hint| told.hint(hint))
-        })?;
+        let key = key
+            .parse()
+            .map_err(|wrong: Error| Error::usage(format!("in an address KEY@HOST:PORT: {wrong}")).hints_of(&wrong))?;
         Ok(PeerAddr { key, at: at.parse()? })
     }
 }

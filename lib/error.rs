@@ -108,6 +108,13 @@ impl Error {
         self
     }
 
+    /// The same failure with the next steps of `other`, which it tells of.
+    #[must_use]
+    pub fn hints_of(mut self, other: &Error) -> Self {
+        self.hints.extend_from_slice(&other.hints);
+        self
+    }
+
     /// What kind of failure this is.
     #[must_use]
     pub fn kind(&self) -> Kind {

@@ -64,6 +64,5 @@ fn whole(from: impl Read, most: usize, bytes: &mut Vec<u8>) -> io::Result<bool> 
 
 /// The error, with where it was found in front.
 fn named(from: &Input, wrong: &Error) -> Error {
-    let told = Error::new(wrong.kind(), format!("{from}: {wrong}"));
-    wrong.hints().iter().fold(told, |told, hint| told.hint(hint))
+    Error::new(wrong.kind(), format!("{from}: {wrong}")).hints_of(wrong)
 }

@@ -138,8 +138,8 @@ impl Show {
         match went {
             Ok(Delivered { at, .. }) => Ok(format!("our answer to {called} was delivered at {}", at.at)),
             Err(error) => {
-                let told = Error::new(error.kind(), format!("our answer to {called} could not be delivered: {error}"));
-                Err(error.hints().iter().fold(told, |told, hint| told.hint(hint)))
+                let told = format!("our answer to {called} could not be delivered: {error}");
+                Err(Error::new(error.kind(), told).hints_of(&error))
             }
         }
     }

@@ -132,7 +132,7 @@ async fn attend(connection: Connection, serves: Serves, stop: impl Future<Output
     };
     if let Err(error) = served {
         let told = Error::new(error.kind(), format!("{}: {error}", peer.short()));
-        cli::report(NAME, &error.hints().iter().fold(told, |told, hint| told.hint(hint)));
+        cli::report(NAME, &told.hints_of(&error));
     }
 }
 

@@ -117,6 +117,5 @@ fn placed(from: &PeerAddr, error: Error) -> Error {
     if is_here || text.contains(&from.at.to_string()) {
         return error;
     }
-    let told = Error::new(error.kind(), format!("the drop box at {}: {text}", from.at));
-    error.hints().iter().fold(told, |told, hint| told.hint(hint))
+    Error::new(error.kind(), format!("the drop box at {}: {text}", from.at)).hints_of(&error)
 }

@@ -82,10 +82,7 @@ pub fn looks_like_key(text: &str) -> bool {
 /// # Errors
 /// A slip in it is a wrong command line (exit status 2), whatever is wrong with it.
 pub fn parse_key(text: &str) -> Result<PublicKey> {
-    text.parse().map_err(|wrong: Error| {
-        let told = Error::usage(format!("{}: {wrong}", quoted(text)));
-        wrong.hints().iter().fold(told, |told, hint| told.hint(hint))
-    })
+    text.parse().map_err(|wrong: Error| Error::usage(format!("{}: {wrong}", quoted(text))).hints_of(&wrong))
 }
 
 /// One key and its addresses, from arguments of the form `KEY` and `KEY@HOST:PORT`; `usage` is the hint if there

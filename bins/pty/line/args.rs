@@ -280,8 +280,7 @@ fn text(what: &str, word: Vec<u8>) -> Result<String> {
 
 /// The same error, with the option that it is about in front.
 pub(crate) fn about(option: &str, error: &Error) -> Error {
-    let told = Error::new(error.kind(), format!("{option}: {error}"));
-    error.hints().iter().fold(told, |told, hint| told.hint(hint))
+    Error::new(error.kind(), format!("{option}: {error}")).hints_of(error)
 }
 
 fn unknown(option: &str) -> Error {
