@@ -3,7 +3,8 @@
 //! Whoever watches the network then sees that somebody types, but not the times between the keys, which say much about
 //! what is typed (Song, Wagner and Tian, USENIX Security 2001).
 
-use keywire::error::{Error, Result};
+use keywire::error::Result;
+use keywire::random;
 use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
@@ -40,10 +41,9 @@ impl EvenTimes {
             self.ticks.reset_immediately();
         }
         // How long it lingers must not tell when the last key was pressed.
-        let mut more = [0];
-        getrandom::fill(&mut more).map_err(|cause| Error::state(format!("no random bytes: {cause}")))?;
+        let [more] = random::bytes()?;
         let (least, steps) = LINGER;
-        self.until = now + least + INTERVAL * u32::from(more[0] % steps);
+        self.until = now + least + INTERVAL * u32::from(more % steps);
         Ok(())
     }
 

@@ -8,6 +8,7 @@
 mod tests;
 
 use crate::proto::copy::HASH_LEN;
+use crate::random;
 use crate::root::{Access, Folder, Kind, Name, Node, Status};
 use std::fs::{File, Permissions, TryLockError};
 use std::io::{self, IoSlice, Read, Seek, SeekFrom, Write};
@@ -79,9 +80,7 @@ impl PartName {
 
     /// One that nobody else has.
     fn random() -> io::Result<Self> {
-        let mut random = [0; 8];
-        getrandom::fill(&mut random).map_err(|_| io::Error::other("the system gives no random bytes"))?;
-        Ok(Self::new(random))
+        Ok(Self::new(random::bytes().map_err(io::Error::other)?))
     }
 
     fn new(number: [u8; 8]) -> Self {
