@@ -31,7 +31,7 @@ use crate::key::KeyPair;
 use crate::log::Notices;
 use crate::proto::inbox::Card;
 use crate::store::Store;
-use crate::trust::Time;
+use crate::trust::{self, Time};
 use std::fs::File;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -78,8 +78,7 @@ impl Inbox {
 
     /// What time it is, in milliseconds since 1970.
     fn millis(&self) -> u64 {
-        let since = self.now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+        trust::millis(self.now())
     }
 
     /// The conversations of the same user.

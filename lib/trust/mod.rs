@@ -128,6 +128,13 @@ pub fn timestamp(now: SystemTime) -> String {
     humantime::format_rfc3339_seconds(SystemTime::UNIX_EPOCH + since).to_string()
 }
 
+/// `at` as messages have it: milliseconds since 1970. A clock that is set before that says 0.
+#[must_use]
+pub fn millis(at: SystemTime) -> u64 {
+    let since = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// Reads how long something may take: `5s`, `500ms`, `2m 30s`, `0`.
 ///
 /// # Errors

@@ -9,7 +9,7 @@ use crate::request::{Asked, Input, Reply, Request};
 use keywire::chat::Engine;
 use keywire::error::{Error, Result};
 use keywire::talk::End;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 /// How long a peer may take that is met to tell it something.
 const VISIT: Duration = Duration::from_secs(5);
@@ -45,10 +45,4 @@ async fn run(house: &House, asked: Asked, caller: &mut Caller) -> Result<u8> {
         Request::Search { peer, text } => read::search(house, peer, text, caller).await,
         Request::Status => read::status(house, caller).await,
     }
-}
-
-/// `at` as it stands in messages.
-fn millis(at: SystemTime) -> u64 {
-    let since = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

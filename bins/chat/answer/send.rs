@@ -1,6 +1,6 @@
 //! Messages that leave.
 
-use super::{Caller, House, VISIT, millis};
+use super::{Caller, House, VISIT};
 use crate::exit;
 use crate::request::{Asking, Input, Outcome, Reply, Sending, Sent};
 use crate::whom::word;
@@ -10,6 +10,7 @@ use keywire::key::PublicKey;
 use keywire::proto::chat::MessageId;
 use keywire::ratchet::Head;
 use keywire::threads::on_disk;
+use keywire::trust::millis;
 use std::time::Duration;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;

@@ -9,6 +9,7 @@ use keywire::key::PublicKey;
 use keywire::proto::group::{GroupId, Inc};
 use keywire::talk::{Said, exit, gone, left};
 use keywire::threads::on_disk;
+use keywire::trust::millis;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, SystemTime};
 use tokio::time::{Instant, sleep_until};
@@ -181,11 +182,6 @@ async fn next_message(
     let waiting = readers.values_mut().filter(|reader| !reader.queue.is_empty());
     let oldest = waiting.min_by_key(|reader| reader.queue.front().map(|message| message.clock));
     Ok(oldest.and_then(|reader| Some((reader.group.clone(), reader.queue.pop_front()?))))
-}
-
-fn millis(at: SystemTime) -> u64 {
-    let since = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// What was said to the caller, and must be printed before the cursor moves.

@@ -25,9 +25,9 @@ use crate::proto::chat::{Hello, Message, MessageId, Open};
 use crate::ratchet::{Head, Meeting, Ratchet, Step};
 use crate::seal::StorageKey;
 use crate::store::Store;
+use crate::trust;
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::time::SystemTime;
 
 /// The name of the log in the conversation's directory.
 const LOG: &str = "log.jsonl";
@@ -243,8 +243,7 @@ impl Conversation {
 
     /// What time it is, in milliseconds since 1970.
     fn now(&self) -> u64 {
-        let since = self.chat.now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+        trust::millis(self.chat.now())
     }
 
     fn say_damaged(&self, lines: &Lines) {

@@ -3,7 +3,7 @@
 use super::group::{Group, Loaded};
 use super::report::{Deed, Terms};
 use super::tend::Want;
-use super::{House, Status, millis};
+use super::{House, Status};
 use crate::addr::PeerAddr;
 use crate::error::{Error, Result};
 use crate::group::home::{Facts, Wish};
@@ -16,7 +16,7 @@ use crate::proto::group::{Class, Entry, EntryId, Genesis, GroupId, History, KeyI
 use crate::random;
 use crate::term;
 use crate::threads::{lock, on_disk};
-use crate::trust::MAX_ADDRESSES;
+use crate::trust::{MAX_ADDRESSES, millis};
 use std::sync::Arc;
 use std::time::SystemTime;
 use zeroize::Zeroizing;

@@ -36,7 +36,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 use tokio::sync::{broadcast, watch};
 use tokio::task::JoinSet;
 
@@ -264,12 +264,6 @@ pub fn of_group(at: HostPort) -> HostPort {
 /// A group in a notice: the first digits of its id, which commands take for it.
 fn short_id(id: &GroupId) -> String {
     id.to_string().get(..12).unwrap_or_default().to_owned()
-}
-
-/// Milliseconds since 1970.
-fn millis(at: SystemTime) -> u64 {
-    let since = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// An entry in a notice.

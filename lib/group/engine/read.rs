@@ -1,8 +1,8 @@
 //! Reading: what was said, and how a group stands.
 
+use super::House;
 use super::group::{Group, Loaded};
 use super::report::{Begin, Brief, Info, InviteInfo, JoinInfo, MemberInfo};
-use super::{House, millis};
 use crate::error::Result;
 use crate::group::history::{History as Said, Lens, Message, Position};
 use crate::group::keys::Opened;
@@ -10,6 +10,7 @@ use crate::group::roster::Verdict;
 use crate::key::PublicKey;
 use crate::proto::group::{Class, Entry, EntryId, GroupId, Header, History, LogId};
 use crate::threads::on_disk;
+use crate::trust::millis;
 use std::time::SystemTime;
 
 impl House {

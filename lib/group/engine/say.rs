@@ -2,7 +2,7 @@
 
 use super::group::Group;
 use super::report::Delivery;
-use super::{House, Status, millis};
+use super::{House, Status};
 use crate::addr::HostPort;
 use crate::chat::Config;
 use crate::conn::Listener;
@@ -14,7 +14,7 @@ use crate::key::PublicKey;
 use crate::proto::group::{Addresses, Class, EntryId, GROUP, GroupId, Kind, MAX_TEXT_LEN};
 use crate::sys;
 use crate::threads::{lock, on_disk};
-use crate::trust::MAX_ADDRESSES;
+use crate::trust::{MAX_ADDRESSES, millis};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};

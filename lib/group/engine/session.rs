@@ -1,14 +1,15 @@
 //! One connection with a member, about one group. The conversation itself is [`crate::group::session`]'s; here it meets the
 //! network, the disk and the clock.
 
+use super::House;
 use super::group::{Group, Link, refusal};
-use super::{House, millis};
 use crate::conn::{Batch, Connection, Reason, Receiver, Sender};
 use crate::error::{Error, Kind, Result};
 use crate::group::session::{Came, Session};
 use crate::key::PublicKey;
 use crate::proto::group::{Assembly, Class, LogId, Message};
 use crate::threads::on_disk;
+use crate::trust::millis;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio::sync::mpsc;

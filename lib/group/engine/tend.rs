@@ -2,7 +2,7 @@
 //! has left, and the owner's checkpoints.
 
 use super::group::{Group, Loaded};
-use super::{House, Status, millis};
+use super::{House, Status};
 use crate::chat::Config;
 use crate::error::{Error, Result};
 use crate::group::home::forgotten_before;
@@ -14,6 +14,7 @@ use crate::proto::group::roster::{Cut, Op, Place, Role, Standing, Wraps};
 use crate::proto::group::{Class, Entry, Mode};
 use crate::random::jittered;
 use crate::threads::{lock, on_disk};
+use crate::trust::millis;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 

@@ -1,7 +1,7 @@
 //! Letting others in: a stranger says its wish, and becomes a member, or waits, or is passed on to an admin.
 
+use super::House;
 use super::group::{Group, Links, Loaded};
-use super::{House, millis};
 use crate::conn::{Incoming, Reason, Receiver};
 use crate::error::{Error, Result};
 use crate::group::home::{Join, Joining};
@@ -13,7 +13,7 @@ use crate::proto::group::roster::{Op, Role, Wraps};
 use crate::proto::group::{Assembly, Class, Entry, History, KeyId, MAX_MEMBERS, Message, Mode};
 use crate::sign::Signature;
 use crate::threads::on_disk;
-use crate::trust::{Admission, Time};
+use crate::trust::{Admission, Time, millis};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};

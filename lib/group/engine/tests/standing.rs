@@ -3,13 +3,14 @@
 use super::{Member, PATIENCE, terms};
 use crate::group::engine::group::Link;
 use crate::group::engine::tend::Want;
-use crate::group::engine::{House, Options, Status, millis};
+use crate::group::engine::{House, Options, Status};
 use crate::group::home::Facts;
 use crate::group::keys::EpochKey;
 use crate::group::replica::Words;
 use crate::key::KeyPair;
 use crate::proto::group::{Class, EntryId, Genesis, History, KeyId, Kind, Mode};
 use crate::store::Store;
+use crate::trust::millis;
 use std::time::SystemTime;
 use tokio::sync::mpsc;
 
