@@ -147,7 +147,7 @@ fn a_terminal_in_raw_mode_changes_no_byte_of_the_output() {
     let (pair, dir) = (Pair::new(), Dir::new());
     let bytes = random(1 << 20);
     std::fs::write(dir.join("bytes"), &bytes).unwrap();
-    let command = format!("stty raw; cat {}", dir.join("bytes").display());
+    let command = format!("stty raw -echo; cat {}", dir.join("bytes").display());
     let done = Done::of(pair.guest.command("kw-pty").args(["-tt", &pair.address, &command])).succeeds();
     assert!(done.bytes == bytes, "{} bytes of {}", done.bytes.len(), bytes.len());
 }
