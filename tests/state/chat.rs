@@ -1,6 +1,6 @@
 //! Conversations as keywire-files(5) shows them.
 
-use super::documented;
+use super::page::documented;
 use crate::sandbox::User;
 use keywire::chat::{Chat, Cursors, Stage};
 use keywire::json::{self, Value};

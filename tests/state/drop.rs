@@ -1,7 +1,7 @@
 //! A drop box on disk: death and failing system calls at every step, and its file as keywire-files(5) shows it.
 
 use super::death::{CALLS, FAILING, Trial, begin, home};
-use super::documented;
+use super::page::documented;
 use crate::hostile::inbox::{card, owner, sealed};
 use crate::sandbox::Dir;
 use crate::sandbox::strace_works;

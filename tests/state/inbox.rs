@@ -1,6 +1,6 @@
 //! Cards, their keys and what was opened, as keywire-files(5) shows them.
 
-use super::documented;
+use super::page::documented;
 use crate::sandbox::User;
 use keywire::inbox::{Greeting, Inbox, KeyState};
 use keywire::json::{self, Value};

@@ -1,6 +1,6 @@
 //! The files of a group as keywire-files(5) shows them.
 
-use super::documented;
+use super::page::documented;
 use crate::sandbox::User;
 use keywire::group::home::Groups;
 use keywire::key::KeyPair;
