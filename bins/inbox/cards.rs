@@ -8,7 +8,7 @@ use keywire::chat::Config;
 use keywire::error::{Error, Result};
 use keywire::fingerprint;
 use keywire::identity::IdentityFile;
-use keywire::inbox::Wish;
+use keywire::inbox::{MAX_LIFE, Wish};
 use keywire::key::PublicKey;
 use keywire::picture;
 use keywire::proto::inbox::{self as proto, Address, Rki};
@@ -16,10 +16,7 @@ use keywire::qr;
 use keywire::store::Store;
 use keywire::trust::{Peers, Time};
 use std::path::Path;
-use std::time::{Duration, SystemTime};
-
-/// How long a card counts if nobody says it.
-const MONTH: Duration = Duration::from_secs(30 * 86_400);
+use std::time::SystemTime;
 
 pub(crate) fn card(args: &Card) -> Result<()> {
     refuse_drawing_in_json(args.json, args.qr)?;
@@ -33,7 +30,7 @@ pub(crate) fn card(args: &Card) -> Result<()> {
         return Err(Error::usage("--drop is for the key of another machine, and this is ours")
             .hint("--at says where we listen ourselves"));
     }
-    let life = args.expires.unwrap_or(MONTH);
+    let life = args.expires.unwrap_or(MAX_LIFE);
     let wish = Wish { label: args.label.clone(), life, uses: args.uses, addresses };
     let card = inbox(&store)?.make_card(&me, wish)?;
     let keys: Vec<String> = card.keys().iter().map(|key| Rki::of(key).to_string()).collect();

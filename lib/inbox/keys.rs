@@ -18,7 +18,7 @@ pub const KEYS: &str = "keys.json";
 pub const MAX_LIVE: usize = 50;
 
 /// Longest that a card is good for.
-const MAX_LIFE: Duration = Duration::from_secs(30 * 86_400);
+pub const MAX_LIFE: Duration = Duration::from_secs(30 * 86_400);
 
 /// Most cards that are remembered: beyond that, the oldest of which no key is live is forgotten.
 const MAX_CARDS: usize = 200;
@@ -105,7 +105,7 @@ impl State for Keys {
 
     fn check(&self) -> std::result::Result<(), String> {
         let mut seen = BTreeSet::new();
-        for row in self.cards.iter().flat_map(|card| &card.keys) {
+        for row in self.rows() {
             if !seen.insert(row.key) {
                 return Err(format!("the one-time key {} stands in it twice", row.rki()));
             }
@@ -158,12 +158,16 @@ impl Keys {
         Ok(dir.read(KEYS)?.unwrap_or_default())
     }
 
-    pub(super) fn rows(&mut self) -> impl Iterator<Item = &mut KeyRow> {
+    pub(super) fn rows(&self) -> impl Iterator<Item = &KeyRow> {
+        self.cards.iter().flat_map(|card| &card.keys)
+    }
+
+    pub(super) fn rows_mut(&mut self) -> impl Iterator<Item = &mut KeyRow> {
         self.cards.iter_mut().flat_map(|card| &mut card.keys)
     }
 
-    fn live(&self) -> usize {
-        self.cards.iter().flat_map(|card| &card.keys).filter(|row| row.state == KeyState::Live).count()
+    pub(super) fn live(&self) -> impl Iterator<Item = &KeyRow> {
+        self.rows().filter(|row| row.state == KeyState::Live)
     }
 
     /// Ends the keys whose time is over; whether there were any.
@@ -215,7 +219,7 @@ impl Inbox {
                 .hint("whoever still needs one after that asks for a new one"));
         }
         let mut keys = self.swept()?;
-        let live = keys.live();
+        let live = keys.live().count();
         if wish.uses == 0 || wish.uses + live > MAX_LIVE {
             let more = format!("{live} one-time keys are live; with {} more they would be over {MAX_LIVE}", wish.uses);
             return Err(Error::no(more)
@@ -279,7 +283,7 @@ impl Inbox {
         let _lock = self.lock()?;
         let (mut keys, now) = (self.swept()?, self.time());
         let mut count = 0;
-        for row in keys.rows() {
+        for row in keys.rows_mut() {
             if is_it(row) && row.state == KeyState::Live {
                 row.end(KeyState::Revoked, now);
                 count += 1;

@@ -18,7 +18,7 @@ mod service;
 mod tests;
 
 pub use answers::{ANSWERS, Due};
-pub use keys::{CardRow, KEYS, KeyRow, KeyState, MAX_LIVE, Wish};
+pub use keys::{CardRow, KEYS, KeyRow, KeyState, MAX_LIFE, MAX_LIVE, Wish};
 pub use open::NotOpened;
 pub use opened::{Handed, OPENED, Opened};
 pub use seal::{Greeting, Sealing};

@@ -203,7 +203,7 @@ impl Inbox {
 
     fn use_up(&self, keys: &mut Keys, key: &KeyHash, by: PublicKey, message: Option<SealedId>) -> Result<()> {
         let at = self.time();
-        for row in keys.rows().filter(|row| row.key == *key) {
+        for row in keys.rows_mut().filter(|row| row.key == *key) {
             (row.state, row.at, row.by, row.message) = (KeyState::Used, Some(at), Some(by), message);
         }
         keys.save(&self.0.dir)

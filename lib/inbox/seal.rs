@@ -1,6 +1,6 @@
 //! Sealing: a message to a card.
 
-use super::{Inbox, Wish, prologue};
+use super::{Inbox, MAX_LIFE, Wish, prologue};
 use crate::error::{Error, Result};
 use crate::handshake::{Handshake, Known, Pattern, Role};
 use crate::key::{KeyPair, PublicKey};
@@ -9,10 +9,6 @@ use crate::proto::chat::{Envelope, Invite};
 use crate::proto::inbox::{Address, Card, Content, Frame, Rki, SealedMessage, check_text};
 use crate::trust::Time;
 use std::sync::Arc;
-use std::time::Duration;
-
-/// How long a card for an answer is good for.
-const ANSWER_LIFE: Duration = Duration::from_secs(30 * 86_400);
 
 /// What our user says to the owner of a card.
 #[derive(Clone, Debug)]
@@ -107,13 +103,13 @@ impl Inbox {
         for row in cards.iter().rev().filter(|row| row.peer == Some(peer) && row.is_live()) {
             let card = row.card()?;
             // It may be of another identity with the same state; and an answer takes its time.
-            let lasts = row.expires > self.time().after(ANSWER_LIFE / 2);
+            let lasts = row.expires > self.time().after(MAX_LIFE / 2);
             if lasts && card.recipient() == me.public() && card.addresses() == greeting.answer_at {
                 return Ok(Some(card));
             }
         }
         let addresses = greeting.answer_at.clone();
         let label = format!("for the answer of {}", peer.short());
-        self.make_card_for(me, Wish { label, life: ANSWER_LIFE, uses: 1, addresses }, Some(peer)).map(Some)
+        self.make_card_for(me, Wish { label, life: MAX_LIFE, uses: 1, addresses }, Some(peer)).map(Some)
     }
 }

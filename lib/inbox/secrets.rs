@@ -1,7 +1,7 @@
 //! The secrets of live one-time keys: a file for each, which is written once, so that it can be overwritten where it lies.
 
 use super::Inbox;
-use super::keys::{KeyState, Keys};
+use super::keys::Keys;
 use crate::error::{Error, Result};
 use crate::json::Bytes;
 use crate::key::{KeyPair, SecretKey};
@@ -35,9 +35,7 @@ impl Keys {
     /// Wipes the secrets of keys that are not live, whoever left them there.
     pub(super) fn wipe(&self, dir: &Store) -> Result<()> {
         let Some(secrets) = dir.look_below(SECRETS)? else { return Ok(()) };
-        let rows = self.cards.iter().flat_map(|card| &card.keys);
-        let live: BTreeSet<String> =
-            rows.filter(|row| row.state == KeyState::Live).map(|row| file_of(&row.key)).collect();
+        let live: BTreeSet<String> = self.live().map(|row| file_of(&row.key)).collect();
         let path = secrets.path("");
         let failed = |cause| Error::file("read", &path, &cause);
         for entry in std::fs::read_dir(&path).map_err(failed)? {
