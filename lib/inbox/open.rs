@@ -38,8 +38,8 @@ pub enum NotOpened {
     Same(Time),
     /// It was not sealed to the card of that key, or was changed on the way.
     Damaged(Rki),
-    /// The secret of the key is not there, or damaged.
-    Lost(Rki),
+    /// The secret of the key cannot be read: why.
+    Lost(Rki, String),
     /// It opens, and its sender has put something into it that makes no sense.
     Nonsense(PublicKey, String),
     /// It is from a key that our user has blocked; the one-time key is over.
@@ -70,8 +70,8 @@ impl From<NotOpened> for Error {
                 "the message does not open with the one-time key {rki}: it was changed on the way, or sealed to another card"
             ))
             .hint("nothing is used up; ask its sender for it once more"),
-            NotOpened::Lost(rki) => Error::state(format!("the secret of the one-time key {rki} is not there, or damaged"))
-                .hint("it was not in a copy that was put back; revoke the key, and give a new card away"),
+            NotOpened::Lost(rki, why) => Error::state(format!("the secret of the one-time key {rki} cannot be read: {why}"))
+                .hint("put a copy back that has it; or revoke the key, and give a new card away"),
             NotOpened::Nonsense(from, why) => {
                 Error::no(format!("the message of {} makes no sense: {why}", from.short())).hint("nothing is used up")
             }
@@ -92,7 +92,7 @@ impl NotOpened {
             NotOpened::Used(..) | NotOpened::Blocked(_) => Refusal::Used,
             NotOpened::Same(_) => Refusal::Same,
             NotOpened::Damaged(_) | NotOpened::Nonsense(..) => Refusal::Wrong,
-            NotOpened::Lost(_) => Refusal::Unavailable,
+            NotOpened::Lost(..) => Refusal::Unavailable,
         }
     }
 }
@@ -223,9 +223,13 @@ impl Inbox {
             if card.recipient() != me.public() {
                 continue;
             }
-            let Some(secret) = self.secret(storage, &candidate.key)? else {
-                why = NotOpened::Lost(message.rki());
-                continue;
+            let secret = match self.secret(storage, &candidate.key) {
+                Ok(secret) => secret,
+                // A file that cannot be used stops one message, and not all that come behind it.
+                Err(error) => {
+                    why = NotOpened::Lost(message.rki(), error.to_string());
+                    continue;
+                }
             };
             let Some((from, payload)) = opens(me, &prologue(&card), &secret, message)? else {
                 why = NotOpened::Damaged(message.rki());

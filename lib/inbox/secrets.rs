@@ -61,13 +61,18 @@ impl Inbox {
         pairs.last().map_or(Ok(()), |pair| secrets.settle(&file_of(&KeyHash::of(&pair.public()))))
     }
 
-    /// The secret of a live key; none if it is not there, or damaged.
-    pub(super) fn secret(&self, storage: &StorageKey, key: &KeyHash) -> Result<Option<SecretKey>> {
-        let Some(secrets) = self.0.dir.look_below(SECRETS)? else { return Ok(None) };
-        // A file that cannot be used stops one message, and not all that come behind it.
-        let Ok(Some(Secret { secret, .. })) = secrets.read(&file_of(key)) else { return Ok(None) };
-        let bytes = storage.open(&context(key), &secret).ok();
-        Ok(bytes.and_then(|bytes| Some(SecretKey::from_bytes(bytes.as_slice().try_into().ok()?))))
+    /// The secret of a live key.
+    ///
+    /// # Errors
+    /// It is not there, cannot be read, or is damaged.
+    pub(super) fn secret(&self, storage: &StorageKey, key: &KeyHash) -> Result<SecretKey> {
+        let missing =
+            || Error::state(format!("{} is not there", self.0.dir.path(SECRETS).join(file_of(key)).display()));
+        let secrets = self.0.dir.look_below(SECRETS)?.ok_or_else(missing)?;
+        let Secret { secret, .. } = secrets.read(&file_of(key))?.ok_or_else(missing)?;
+        let bytes = storage.open(&context(key), &secret)?;
+        let bytes = bytes.as_slice().try_into().map_err(|_| Error::state("what is sealed in it is no key"))?;
+        Ok(SecretKey::from_bytes(bytes))
     }
 }
 

@@ -75,7 +75,7 @@ impl Inbox {
             let (inbox, me, tell) = (self.clone(), me.clone(), &tell);
             async move {
                 let outcome = on_disk(move || inbox.unseal(&me, &sealed)).await?;
-                let is_done = !matches!(outcome, Err(NotOpened::Unknown(_) | NotOpened::Lost(_)));
+                let is_done = !matches!(outcome, Err(NotOpened::Unknown(_) | NotOpened::Lost(..)));
                 tell(outcome)?;
                 Ok(is_done)
             }

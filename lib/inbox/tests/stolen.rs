@@ -25,7 +25,7 @@ fn what_is_left_after_opening_does_not_open_a_message_that_was_recorded() {
     let name = std::fs::read_dir(ada.state("keys")).unwrap().next().unwrap().unwrap().file_name();
     let key = ada.inbox.cards().unwrap()[0].keys[0].key;
     let storage = StorageKey::of(&ada.me);
-    let secret = ada.inbox.secret(&storage, &key).unwrap().unwrap();
+    let secret = ada.inbox.secret(&storage, &key).unwrap();
     // Whoever holds the file open sees what becomes of it on the disk.
     let mut held = std::fs::File::open(ada.state("keys").join(&name)).unwrap();
     let recorded = bob.says(&card, "hello");
