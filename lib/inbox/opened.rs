@@ -112,10 +112,11 @@ impl Line {
 }
 
 impl Inbox {
-    /// The last messages that were opened, at most `count`, oldest first.
+    /// The last messages that were opened, at most `count`, oldest first. Lines that are damaged or another identity's are left
+    /// out, and noted.
     ///
     /// # Errors
-    /// They cannot be read, or are another identity's.
+    /// The file cannot be read.
     pub fn messages(&self, me: &KeyPair, count: usize) -> Result<Vec<Opened>> {
         let Some(lines) = self.log().lines()? else { return Ok(Vec::new()) };
         let storage = StorageKey::of(me);
