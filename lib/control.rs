@@ -62,13 +62,14 @@ pub struct Receiver {
 
 impl Server {
     /// Becomes the service of the directory `store`, which is made if it is not there: takes the lock `.NAME.lock` and listens
-    /// at `NAME.sock`, which only its owner may open. It must be called inside a tokio runtime.
+    /// at `NAME.sock`, which only its owner may open; `None` if another process is it already. It must be called inside a tokio
+    /// runtime.
     ///
     /// # Errors
-    /// Another process is it already; the directory cannot be written.
-    pub fn bind(store: &Store, name: &str) -> Result<Self> {
+    /// The directory cannot be written.
+    pub fn bind(store: &Store, name: &str) -> Result<Option<Self>> {
         store.make()?;
-        let lock = take_lock(store, name)?;
+        let Some(lock) = take_lock(store, name)? else { return Ok(None) };
         let socket = store.path(&socket_name(name));
         let dir = open_dir(store).map_err(|cause| Error::file("open", &store.path(""), &cause))?;
         // Made under another name, so that nobody finds it before its mode is right; what is there is of one that died.
@@ -85,7 +86,7 @@ impl Server {
                 Ok(listener)
             })
             .map_err(|cause| Error::file("listen at", &socket, &cause))?;
-        Ok(Server { listener, socket, _lock: lock })
+        Ok(Some(Server { listener, socket, _lock: lock }))
     }
 
     /// The next call of a process of our own user; calls of others are dropped. Losing the future loses no call.
@@ -144,8 +145,8 @@ impl Call {
                             return Ok(None);
                         }
                     }
-                    // So many calls wait already.
-                    io::ErrorKind::WouldBlock => {}
+                    // So many calls wait already; or the one that ended just now did not take this one.
+                    io::ErrorKind::WouldBlock | io::ErrorKind::ConnectionReset => {}
                     _ => return Err(Error::file("reach", &socket, &cause)),
                 },
             }
@@ -244,14 +245,20 @@ fn is_ours(stream: &UnixStream) -> bool {
     stream.peer_cred().is_ok_and(|peer| peer.uid() == nix::unistd::geteuid().as_raw())
 }
 
-fn take_lock(store: &Store, name: &str) -> Result<File> {
+fn take_lock(store: &Store, name: &str) -> Result<Option<File>> {
     for _ in 0..TRIES {
         if let Some(lock) = store.hold(&lock_name(name))? {
-            return Ok(lock);
+            return Ok(Some(lock));
         }
         std::thread::sleep(PAUSE);
     }
-    Err(Error::state(format!("'{name}' runs already{}", who(store, name))))
+    Ok(None)
+}
+
+/// Another process is the service `name` of the directory `store`.
+#[must_use]
+pub fn runs_already(store: &Store, name: &str) -> Error {
+    Error::state(format!("'{name}' runs already{}", who(store, name)))
 }
 
 /// The process that holds the lock, in words.

@@ -13,7 +13,7 @@ use keywire::addr::HostPort;
 use keywire::chat::{Chat, Engine, Event, Options, Pairing};
 use keywire::cli;
 use keywire::conn::{ListenOptions, Listener};
-use keywire::control::Server;
+use keywire::control::{Server, runs_already};
 use keywire::error::{Error, Kind, Result};
 use keywire::hook::Hook;
 use keywire::json::json;
@@ -47,7 +47,8 @@ pub(crate) fn listen(args: &Listen) -> Result<()> {
     let show = Show::new(&store, form)?;
     cli::block_on_all(async {
         // Before the port is taken: whoever comes second shall hear of the first, and not of its port.
-        let server = Server::bind(&chat_dir(&store), LISTEN)?;
+        let dir = chat_dir(&store);
+        let server = Server::bind(&dir, LISTEN)?.ok_or_else(|| runs_already(&dir, LISTEN))?;
         let options = ListenOptions { allow_self: args.own().allow_self, ..ListenOptions::default() };
         let listener = Listener::bind(chat.me().clone(), &at, CHAT, options).await?;
         let address = listener.address()?.to_string();

@@ -6,7 +6,7 @@ use crate::answer::{Caller, House, answer};
 use crate::args::Own;
 use crate::request::{Asked, Input, Reply, Request};
 use keywire::cli;
-use keywire::control::{Call, Server};
+use keywire::control::{Call, Server, runs_already};
 use keywire::error::{Error, Result};
 use keywire::group::engine::{self, Event, GROUPS_DIR, Options, SERVE};
 use keywire::identity::IdentityFile;
@@ -60,11 +60,11 @@ pub(crate) async fn ask(store: &Store, own: &Own, request: Request) -> Result<Li
         if request.only_reads() {
             return Ok(read(engine(store, key, own, true)?, request));
         }
-        match Server::bind(&groups_dir(store), SERVE) {
-            Ok(server) => return Ok(hold(engine(store, key, own, false)?, server, request)),
+        match Server::bind(&groups_dir(store), SERVE)? {
+            Some(server) => return Ok(hold(engine(store, key, own, false)?, server, request)),
+            None if Instant::now() >= until => return Err(runs_already(&groups_dir(store), SERVE)),
             // Somebody was quicker, and can be called now.
-            Err(error) if Instant::now() >= until || !is_held(store).await => return Err(error),
-            Err(_) => {}
+            None => {}
         }
     }
 }
@@ -73,30 +73,30 @@ pub(crate) async fn ask(store: &Store, own: &Own, request: Request) -> Result<Li
 pub(crate) async fn bind(store: &Store) -> Result<Server> {
     let until = Instant::now() + PATIENCE;
     loop {
-        let refused = match Server::bind(&groups_dir(store), SERVE) {
-            Ok(server) => return Ok(server),
-            Err(error) => error,
-        };
-        if Instant::now() >= until || stays(store).await != Some(false) {
-            return Err(refused);
+        if let Some(server) = Server::bind(&groups_dir(store), SERVE)? {
+            return Ok(server);
+        }
+        if Instant::now() >= until || is_held_for_long(store).await {
+            return Err(runs_already(&groups_dir(store), SERVE));
         }
         tokio::time::sleep(PAUSE).await;
     }
 }
 
-async fn is_held(store: &Store) -> bool {
-    stays(store).await.is_some()
-}
-
-/// Whether somebody holds the groups, and for long.
-async fn stays(store: &Store) -> Option<bool> {
-    let mut call = Call::dial(&groups_dir(store), SERVE).await.ok()??;
-    call.send(&Asked { me: None, request: Request::Who }).await.ok()?;
+/// Whether somebody holds the groups for long, or does not say.
+async fn is_held_for_long(store: &Store) -> bool {
+    let Ok(call) = Call::dial(&groups_dir(store), SERVE).await else { return true };
+    // Whoever held them is gone meanwhile.
+    let Some(mut call) = call else { return false };
+    if call.send(&Asked { me: None, request: Request::Who }).await.is_err() {
+        return false;
+    }
     loop {
-        match call.recv::<Said<Reply>>().await.ok()?? {
-            Said::Reply(Reply::Holder { stays }) => return Some(stays),
-            Said::Alive => {}
-            _ => return None,
+        match call.recv::<Said<Reply>>().await {
+            Ok(Some(Said::Reply(Reply::Holder { stays }))) => return stays,
+            Ok(Some(Said::Alive)) => {}
+            Ok(Some(_)) => return true,
+            Ok(None) | Err(_) => return false,
         }
     }
 }

@@ -23,7 +23,7 @@ impl Dir {
     }
 
     fn serve(&self) -> Server {
-        Server::bind(&self.store(), "s").unwrap()
+        Server::bind(&self.store(), "s").unwrap().unwrap()
     }
 
     async fn dial(&self) -> Option<Call> {
@@ -91,7 +91,8 @@ async fn where_nobody_runs_or_ever_ran_nobody_is_reached() {
 async fn a_second_service_is_told_who_runs_and_the_first_goes_on() {
     let dir = Dir::new();
     let _service = echo(dir.serve());
-    let told = Server::bind(&dir.store(), "s").map(|_| ()).unwrap_err().to_string();
+    assert!(Server::bind(&dir.store(), "s").unwrap().is_none());
+    let told = runs_already(&dir.store(), "s").to_string();
     assert_eq!(told, format!("'s' runs already, as process {}", std::process::id()));
     assert_eq!(says(&mut dir.dial().await.unwrap(), "here").await, "here");
 }
@@ -135,6 +136,23 @@ async fn a_service_that_is_about_to_listen_is_waited_for() {
     // Between the two locks it may have looked and found nobody.
     assert!(matches!(dialing.await.unwrap(), Ok(Some(_) | None)));
     assert!(dir.dial().await.is_some());
+}
+
+#[tokio::test]
+async fn a_call_that_a_service_did_not_take_before_it_ended_goes_to_the_next() {
+    let dir = Dir::new();
+    let store = dir.store();
+    let server = dir.serve();
+    let mut dialing = std::pin::pin!(Call::dial(&store, "s"));
+    // It is connected, and does not know it yet.
+    tokio::select! {
+        biased;
+        _ = &mut dialing => panic!("nobody has taken the call"),
+        () = std::future::ready(()) => {}
+    }
+    drop(server);
+    let _service = echo(dir.serve());
+    assert_eq!(says(&mut dialing.await.unwrap().unwrap(), "hello").await, "hello");
 }
 
 #[tokio::test]
@@ -211,7 +229,7 @@ impl Dir {
     /// A call to a service of its own.
     async fn serve_beside(&self) -> Call {
         let store = self.store();
-        let server = Server::bind(&store, "beside").unwrap();
+        let server = Server::bind(&store, "beside").unwrap().unwrap();
         let (call, _) = tokio::join!(Call::dial(&store, "beside"), server.accept());
         call.unwrap().unwrap()
     }

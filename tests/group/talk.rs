@@ -74,10 +74,11 @@ fn commands_that_come_at_the_same_time_share_the_groups_and_lose_nothing() {
     let ada = Member::new();
     ada.group(["create", "g"]).succeeds();
     let send =
-        |text: String| ada.user.command("kw-group").args(["send", "g", &text]).stderr(Stdio::null()).spawn().unwrap();
-    let mut running: Vec<_> = (0..8).map(|count| send(count.to_string())).collect();
-    for one in &mut running {
-        assert_eq!(one.wait().unwrap().code(), Some(3));
+        |text: String| ada.user.command("kw-group").args(["send", "g", &text]).stderr(Stdio::piped()).spawn().unwrap();
+    let running: Vec<_> = (0..8).map(|count| send(count.to_string())).collect();
+    for one in running {
+        let done = one.wait_with_output().unwrap();
+        assert_eq!(done.status.code(), Some(3), "{}", String::from_utf8_lossy(&done.stderr));
     }
     let mut texts = ada.texts();
     texts.sort();
