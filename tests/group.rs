@@ -7,6 +7,7 @@ mod standing;
 mod talk;
 mod words;
 
+use crate::pty::eventually;
 use crate::sandbox::{Done, Running, User};
 use keywire::json::Value;
 use std::ffi::OsStr;
@@ -97,4 +98,20 @@ impl Member {
         let all = self.group(["export", "g"]).succeeds().objects();
         all.iter().map(|message| message["text"].as_str().unwrap_or("?").to_owned()).collect()
     }
+}
+
+/// Three who serve, and know where the others do: the first is the owner.
+fn three() -> [Member; 3] {
+    let ada = Member::founder();
+    let mut others = [ada.guest(), ada.guest()];
+    others.iter_mut().for_each(Member::serve);
+    let [bob, eve] = others;
+    let all = [ada, bob, eve];
+    for member in &all {
+        eventually("all know where the others can be dialed", || {
+            let members = member.group(["members", "g", "--json"]).succeeds().objects();
+            members.iter().filter(|one| one["addresses"].as_array().is_some_and(|at| !at.is_empty())).count() == 3
+        });
+    }
+    all
 }

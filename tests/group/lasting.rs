@@ -1,25 +1,9 @@
 //! What lasts: members that are killed, stopped, or put back from a backup.
 
-use super::Member;
+use super::{Member, three};
 use crate::pty::eventually;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-
-/// Three who serve: the first is the owner.
-fn three() -> [Member; 3] {
-    let ada = Member::founder();
-    let mut others = [ada.guest(), ada.guest()];
-    others.iter_mut().for_each(Member::serve);
-    let [bob, eve] = others;
-    let all = [ada, bob, eve];
-    for member in &all {
-        eventually("all know where the others can be dialed", || {
-            let members = member.group(["members", "g", "--json"]).succeeds().objects();
-            members.iter().filter(|one| one["addresses"].as_array().is_some_and(|at| !at.is_empty())).count() == 3
-        });
-    }
-    all
-}
 
 /// The files of a member's logs of content.
 fn logs(member: &Member) -> Vec<PathBuf> {

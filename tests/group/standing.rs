@@ -1,6 +1,6 @@
 //! Who is a member, and who says so: those who left, who were removed, who wait, and who come again.
 
-use super::Member;
+use super::{Member, three};
 use crate::pty::eventually;
 
 fn status(member: &Member) -> String {
@@ -15,11 +15,7 @@ fn is_member(of: &Member, member: &Member) -> bool {
 
 #[test]
 fn nobody_is_removed_because_an_admin_who_left_answers_no_more() {
-    let mut ada = Member::founder();
-    let mut bob = ada.guest();
-    bob.serve();
-    let mut eve = ada.guest();
-    eve.serve();
+    let [mut ada, bob, mut eve] = three();
     ada.group(["promote", "g", &bob.user.key()]);
     eventually("bob knows", || bob.group(["invite", "g"]).status.success());
     ada.stop();
