@@ -40,6 +40,8 @@ pub enum NotOpened {
     Damaged(Rki),
     /// The secret of the key cannot be read: why.
     Lost(Rki, String),
+    /// It opens, and what stands in it is not understood here.
+    Unread(Rki, PublicKey, String),
     /// It opens, and its sender has put something into it that makes no sense.
     Nonsense(PublicKey, String),
     /// It is from a key that our user has blocked; the one-time key is over.
@@ -72,6 +74,10 @@ impl From<NotOpened> for Error {
             .hint("nothing is used up; ask its sender for it once more"),
             NotOpened::Lost(rki, why) => Error::state(format!("the secret of the one-time key {rki} cannot be read: {why}"))
                 .hint("put a copy back that has it; or revoke the key, and give a new card away"),
+            NotOpened::Unread(rki, from, why) => {
+                Error::no(format!("the message of {} is not understood: {why}", from.short()))
+                    .hint(format!("a newer keywire may know what it is; nothing is used up until 'kw-inbox revoke {rki}'"))
+            }
             NotOpened::Nonsense(from, why) => {
                 Error::no(format!("the message of {} makes no sense: {why}", from.short())).hint("nothing is used up")
             }
@@ -82,6 +88,12 @@ impl From<NotOpened> for Error {
 }
 
 impl NotOpened {
+    /// Whether nobody will ever open the message: neither another machine with the same identity, nor a newer keywire.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        !matches!(self, NotOpened::Unknown(_) | NotOpened::Lost(..) | NotOpened::Unread(..))
+    }
+
     /// What whoever delivers the message is told.
     #[must_use]
     pub fn refusal(&self) -> Refusal {
@@ -91,7 +103,7 @@ impl NotOpened {
             NotOpened::Revoked(..) => Refusal::Revoked,
             NotOpened::Used(..) | NotOpened::Blocked(_) => Refusal::Used,
             NotOpened::Same(_) => Refusal::Same,
-            NotOpened::Damaged(_) | NotOpened::Nonsense(..) => Refusal::Wrong,
+            NotOpened::Damaged(_) | NotOpened::Unread(..) | NotOpened::Nonsense(..) => Refusal::Wrong,
             NotOpened::Lost(..) => Refusal::Unavailable,
         }
     }
@@ -238,7 +250,7 @@ impl Inbox {
             let wrong = |why: &str| Ok(Err(NotOpened::Nonsense(from, why.to_owned())));
             let frame = match Frame::decode(&payload) {
                 Ok(frame) => frame,
-                Err(error) => return wrong(&error.to_string()),
+                Err(error) => return Ok(Err(NotOpened::Unread(message.rki(), from, error.to_string()))),
             };
             if from == me.public() {
                 return wrong("it says that it is from ourselves");

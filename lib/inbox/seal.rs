@@ -59,12 +59,7 @@ impl Inbox {
     pub(super) fn seal_frame(&self, me: &KeyPair, card: &Card, frame: &Frame) -> Result<Sealing> {
         let payload = frame.encode()?;
         let (key, before) = self.take_key(card)?;
-        let peer = Known { fixed: Some(card.recipient()), ephemeral: Some(key) };
-        let ephemeral = KeyPair::generate()?;
-        let mut handshake =
-            Handshake::new(Pattern::KXfallback, Role::Initiator, &prologue(card), me, peer, ephemeral.secret())?;
-        let message = SealedMessage::new(Rki::of(&key), handshake.write(&payload)?)?;
-        Ok(Sealing { message, before })
+        Ok(Sealing { message: sealed(me, card, key, &payload)?, before })
     }
 
     /// Refuses a card that nothing can be sealed to.
@@ -112,4 +107,13 @@ impl Inbox {
         let label = format!("for the answer of {}", peer.short());
         self.make_card_for(me, Wish { label, life: MAX_LIFE, uses: 1, addresses }, Some(peer)).map(Some)
     }
+}
+
+/// `payload`, sealed to a one-time key of a card.
+pub(super) fn sealed(me: &KeyPair, card: &Card, key: PublicKey, payload: &[u8]) -> Result<SealedMessage> {
+    let peer = Known { fixed: Some(card.recipient()), ephemeral: Some(key) };
+    let ephemeral = KeyPair::generate()?;
+    let mut handshake =
+        Handshake::new(Pattern::KXfallback, Role::Initiator, &prologue(card), me, peer, ephemeral.secret())?;
+    SealedMessage::new(Rki::of(&key), handshake.write(payload)?)
 }

@@ -61,7 +61,8 @@ impl Inbox {
     }
 
     /// Fetches what a drop box holds for `me`, and opens it; `tell` hears what comes of each message. What cannot be opened
-    /// is not held any longer either, unless another machine with the same identity may have the key.
+    /// is not held any longer either, unless another machine with the same identity may have the key, or a newer keywire may
+    /// understand it.
     ///
     /// # Errors
     /// Those of [`carry::fetch`] and of `tell`; what is opened cannot be stored, and stays where it is then.
@@ -75,7 +76,7 @@ impl Inbox {
             let (inbox, me, tell) = (self.clone(), me.clone(), &tell);
             async move {
                 let outcome = on_disk(move || inbox.unseal(&me, &sealed)).await?;
-                let is_done = !matches!(outcome, Err(NotOpened::Unknown(_) | NotOpened::Lost(..)));
+                let is_done = outcome.as_ref().map_or_else(NotOpened::is_final, |_| true);
                 tell(outcome)?;
                 Ok(is_done)
             }

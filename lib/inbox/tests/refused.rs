@@ -1,10 +1,13 @@
 //! What is refused, each with its own words, and before any secret is looked at.
 
+use super::super::seal::sealed;
 use super::{DAY, Greeting, NotOpened, Side};
 use crate::error::Error;
+use crate::json::Bytes;
 use crate::key::KeyPair;
-use crate::pair::Pairs;
-use crate::proto::inbox::{Card, Rki, SealedMessage};
+use crate::pair::{Pairs, Standing};
+use crate::proto::chat::{Invite, InviteId};
+use crate::proto::inbox::{Card, Content, Frame, Rki, SealedMessage};
 use crate::store::Store;
 use crate::trust::Time;
 
@@ -159,4 +162,34 @@ fn keys_that_share_an_identifier_are_all_tried() {
     std::fs::write(ada.state("keys").join(format!("{is}.json")), format!("{head}\"secret\": {sealed}\n}}\n")).unwrap();
     assert_eq!(ada.opens(&message).unwrap().text(), Some("hello"));
     assert_eq!(ada.states(), ["live", "used"]);
+}
+
+#[test]
+fn what_is_not_understood_or_makes_no_sense_uses_nothing_up_and_reaches_nobody() {
+    let (ada, bob, eve) = (Side::new(1), Side::new(2), Side::new(3));
+    let card = ada.card(1);
+    let says = |side: &Side, payload: &[u8]| {
+        let message = sealed(&side.me, &card, card.keys()[0], payload).unwrap();
+        (ada.opens(&message).unwrap_err(), message.rki())
+    };
+    let frame = |card: Option<Card>| {
+        let invite = Invite { id: InviteId([7; 16]), expires: 1_900_000_000, noise: Bytes(vec![1; 100]) };
+        Frame { time: 1, card, content: Content::Invite { invite, text: None } }.encode().unwrap()
+    };
+    // A field of a kind that is not known yet; half of a frame; none at all.
+    for payload in [&[&[0x6a, 1, 0][..], &frame(None)].concat()[..], &frame(None)[..80], b""] {
+        let (told, rki) = says(&bob, payload);
+        assert!(matches!(&told, NotOpened::Unread(of, from, _) if (*of, *from) == (rki, bob.me.public())), "{told:?}");
+        assert!(!told.is_final());
+        assert!(crate::error::Error::from(told).hints()[0].contains(&format!("'kw-inbox revoke {rki}'")));
+    }
+    // An answer would go where the sender does not get it.
+    let (told, _) = says(&bob, &frame(Some(eve.card(1))));
+    assert_eq!(told, NotOpened::Nonsense(bob.me.public(), "the card in it is somebody else's".to_owned()));
+    assert!(told.is_final());
+    let (told, _) = says(&ada, &frame(None));
+    assert_eq!(told, NotOpened::Nonsense(ada.me.public(), "it says that it is from ourselves".to_owned()));
+    assert_eq!((ada.texts().len(), ada.states(), ada.secrets()), (0, vec!["live".to_owned()], 1));
+    assert!([&bob, &eve].iter().all(|other| ada.standing(other) == Standing::Stranger));
+    assert_eq!(ada.opens(&bob.says(&card, "hello")).unwrap().text(), Some("hello"));
 }
