@@ -1,7 +1,7 @@
 //! `card`, `show`, `cards`, `revoke`: what others need to write to us, and what becomes of it.
 
 use crate::args::{self, Card, Cards, Revoke};
-use crate::show::{Show, notice};
+use crate::show::{Show, notice, notices};
 use crate::{drop_box, inbox, read};
 use keywire::addr::PeerAddr;
 use keywire::chat::Config;
@@ -32,7 +32,9 @@ pub(crate) fn card(args: &Card) -> Result<()> {
     }
     let life = args.expires.unwrap_or(MAX_LIFE);
     let wish = Wish { label: args.label.clone(), life, uses: args.uses, addresses };
-    let card = inbox(&store)?.make_card(&me, wish)?;
+    let inbox = inbox(&store)?;
+    let card = inbox.make_card(&me, wish)?;
+    notices(&inbox);
     let keys: Vec<String> = card.keys().iter().map(|key| Rki::of(key).to_string()).collect();
     notice(&format!("{}, live until {}", one_time_keys(&keys), card.expires()));
     if card.addresses().is_empty() {
@@ -150,7 +152,9 @@ fn refuse_drawing_in_json(is_json: bool, draws: bool) -> Result<()> {
 
 pub(crate) fn cards(args: &Cards) -> Result<()> {
     let store = Store::home()?;
-    let cards = inbox(&store)?.cards()?;
+    let inbox = inbox(&store)?;
+    let cards = inbox.cards()?;
+    notices(&inbox);
     let mut show = Show::new(&store, args.json)?;
     show.keys(&cards)?;
     show.flush()
@@ -166,6 +170,7 @@ pub(crate) fn revoke(args: &Revoke) -> Result<()> {
             return Err(Error::usage("no one-time key is named").hint("'kw-inbox cards' shows them; --all means all"));
         }
     };
+    notices(&inbox);
     notice(&match count {
         0 => "no one-time key is live".to_owned(),
         1 => "revoked 1 one-time key".to_owned(),

@@ -18,14 +18,16 @@ pub(crate) fn open(args: &Open) -> Result<()> {
     inbox.check(&sealed)?;
     let me = args.own().load()?;
     let mut show = Show::new(&store, args.json)?;
-    let recovered = inbox.recover(&me)?;
-    recovered.iter().try_for_each(|opened| just_opened(&mut show, opened))?;
-    if recovered.iter().any(|opened| opened.id == sealed.id()) {
-        return Ok(());
+    let mut own = None;
+    for (id, outcome) in inbox.recover(&me)? {
+        match id == sealed.id() {
+            true => own = Some(outcome),
+            false => told(&mut show, outcome)?,
+        }
     }
-    let outcome = inbox.unseal(&me, &sealed)?;
+    let outcome = own.map_or_else(|| inbox.unseal(&me, &sealed), Ok);
     notices(&inbox);
-    just_opened(&mut show, &outcome?)
+    just_opened(&mut show, &outcome??)
 }
 
 pub(crate) fn fetch(args: &Fetch) -> Result<()> {
@@ -40,14 +42,8 @@ pub(crate) fn fetch(args: &Fetch) -> Result<()> {
         }
     };
     let show = RefCell::new(Show::new(&store, args.json)?);
-    inbox.recover(&me)?.iter().try_for_each(|opened| just_opened(&mut show.borrow_mut(), opened))?;
-    let tell = |outcome: Outcome| match outcome {
-        Ok(opened) => just_opened(&mut show.borrow_mut(), &opened),
-        Err(why) => {
-            cli::report(NAME, &why.into());
-            Ok(())
-        }
-    };
+    let tell = |outcome: Outcome| told(&mut show.borrow_mut(), outcome);
+    inbox.recover(&me)?.into_iter().try_for_each(|(_, outcome)| tell(outcome))?;
     let failed: RefCell<Option<Error>> = RefCell::default();
     // What one drop box cannot say, another can; the last failure is left to say at the end.
     let fail = |error: Error| {
@@ -77,6 +73,17 @@ pub(crate) fn fetch(args: &Fetch) -> Result<()> {
         None if from.is_empty() => Err(Error::no("no drop box is known: neither cards nor config.json name one")
             .hint("name one, or make a card with --drop")),
         None => Ok(()),
+    }
+}
+
+/// Prints a message, or why it was not opened.
+fn told(show: &mut Show, outcome: Outcome) -> Result<()> {
+    match outcome {
+        Ok(opened) => just_opened(show, &opened),
+        Err(why) => {
+            cli::report(NAME, &why.into());
+            Ok(())
+        }
     }
 }
 

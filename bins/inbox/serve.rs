@@ -148,7 +148,7 @@ async fn look_again_and_again(
         };
         match found.await {
             Ok((recovered, from)) => {
-                recovered.into_iter().for_each(|opened| say(tell, News::Opened(Box::new(opened))));
+                recovered.into_iter().for_each(|(_, outcome)| say(tell, outcome.into()));
                 for at in &from {
                     inbox.fetch(me, at, opened).await.map_or_else(trouble, |_| ());
                 }

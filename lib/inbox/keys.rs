@@ -1,6 +1,7 @@
 //! One-time keys: which there are, and what became of each.
 
 use super::Inbox;
+use super::secrets::has_secrets;
 use crate::error::{Error, Result};
 use crate::key::{KeyPair, PublicKey};
 use crate::proto::inbox::{Address, Card, KeyHash, MAX_USES, Rki, SealedId};
@@ -155,7 +156,18 @@ impl CardRow {
 
 impl Keys {
     pub(super) fn load(dir: &Store) -> Result<Self> {
-        Ok(dir.read(KEYS)?.unwrap_or_default())
+        match dir.read(KEYS)? {
+            Some(keys) => Ok(keys),
+            // Without it they would all be wiped, as those of keys that nobody knows.
+            None if has_secrets(dir)? => Err(Error::state(format!(
+                "{} is not there, and the secrets of its keys are",
+                dir.path(KEYS).display()
+            ))
+            .hint(
+                "put it back; or remove the directory 'keys' beside it, and with it what is on its way to those keys",
+            )),
+            None => Ok(Keys::default()),
+        }
     }
 
     pub(super) fn rows(&self) -> impl Iterator<Item = &KeyRow> {
@@ -180,17 +192,18 @@ impl Keys {
         }
         any
     }
-
-    /// Saves what has changed, then wipes the secrets of keys that are not live. In this order: a key that is said to be live
-    /// has its secret, and one that is not may have it only until the next look.
-    pub(super) fn save(&self, dir: &Store) -> Result<()> {
-        dir.write(KEYS, self)?;
-        dir.settle(KEYS)?;
-        self.wipe(dir)
-    }
 }
 
 impl Inbox {
+    /// Saves what has changed, then wipes the secrets of keys that are not live. In this order: a key that is said to be live
+    /// has its secret, and one that is not may have it only until the next look.
+    pub(super) fn save(&self, keys: &Keys) -> Result<()> {
+        self.0.dir.write(KEYS, keys)?;
+        self.0.dir.settle(KEYS)?;
+        self.wipe(keys);
+        Ok(())
+    }
+
     /// All cards that are remembered, oldest first, as they stand now.
     ///
     /// # Errors
@@ -239,6 +252,10 @@ impl Inbox {
                 message: None,
             })
             .collect();
+        if keys.cards.is_empty() {
+            // Secrets without it are those of somebody who lost it.
+            self.save(&keys)?;
+        }
         self.keep_secrets(me, &pairs)?;
         keys.cards.push(CardRow { label: wish.label, made, expires, peer, card: card.to_string(), keys: rows });
         let mut over = keys.cards.len().saturating_sub(MAX_CARDS);
@@ -247,7 +264,7 @@ impl Inbox {
             over -= usize::from(goes);
             !goes
         });
-        keys.save(&self.0.dir)?;
+        self.save(&keys)?;
         Ok(card)
     }
 
@@ -290,7 +307,7 @@ impl Inbox {
             }
         }
         if count > 0 {
-            keys.save(&self.0.dir)?;
+            self.save(&keys)?;
         }
         Ok(count)
     }
@@ -304,10 +321,11 @@ impl Inbox {
 
     /// Ends what is over, and wipes what is left.
     pub(super) fn sweep(&self, keys: &mut Keys) -> Result<()> {
-        match keys.expire(self.time()) {
-            true => keys.save(&self.0.dir),
-            false => keys.wipe(&self.0.dir),
+        if keys.expire(self.time()) {
+            return self.save(keys);
         }
+        self.wipe(keys);
+        Ok(())
     }
 }
 

@@ -4,8 +4,8 @@
 //! comes after a death goes on where it stopped.
 
 use super::keys::{CardRow, KeyState, Keys};
-use super::opened::{Handed, Opened};
-use super::{Inbox, prologue};
+use super::opened::{Handed, Line, Opened};
+use super::{Inbox, Outcome, prologue};
 use crate::error::{Error, Kind, Result};
 use crate::handshake::{Handshake, Known, Pattern, Role};
 use crate::key::{KeyPair, PublicKey};
@@ -44,6 +44,8 @@ pub enum NotOpened {
     Unread(Rki, PublicKey, String),
     /// It opens, and its sender has put something into it that makes no sense.
     Nonsense(PublicKey, String),
+    /// It is opened and stored, and what it says to kw-chat could not be handed on: why. That is tried again.
+    Unfinished(PublicKey, String),
     /// It is from a key that our user has blocked; the one-time key is over.
     Blocked(PublicKey),
 }
@@ -81,6 +83,10 @@ impl From<NotOpened> for Error {
             NotOpened::Nonsense(from, why) => {
                 Error::no(format!("the message of {} makes no sense: {why}", from.short())).hint("nothing is used up")
             }
+            NotOpened::Unfinished(from, why) => {
+                let told = format!("the message of {} is stored, and kw-chat could not be told of it: {why}", from.short());
+                Error::state(told).hint("'kw-inbox messages' shows it; it is tried again with each 'kw-inbox fetch'")
+            }
             NotOpened::Blocked(from) => Error::refused(format!("the message is from {}, which is blocked", from.short()))
                 .hint("it was not kept, and its one-time key is used up"),
         }
@@ -102,7 +108,7 @@ impl NotOpened {
             NotOpened::Expired(..) => Refusal::Expired,
             NotOpened::Revoked(..) => Refusal::Revoked,
             NotOpened::Used(..) | NotOpened::Blocked(_) => Refusal::Used,
-            NotOpened::Same(_) => Refusal::Same,
+            NotOpened::Same(_) | NotOpened::Unfinished(..) => Refusal::Same,
             NotOpened::Damaged(_) | NotOpened::Unread(..) | NotOpened::Nonsense(..) => Refusal::Wrong,
             NotOpened::Lost(..) => Refusal::Unavailable,
         }
@@ -129,20 +135,27 @@ impl Inbox {
     /// The [`NotOpened`], or what is on the disk cannot be read.
     pub fn check(&self, message: &SealedMessage) -> Result<()> {
         let _lock = self.lock()?;
-        Ok(candidates(&self.swept()?, message).map(|_| ())?)
+        let mut keys = Keys::load(&self.0.dir)?;
+        if self.unfinished(&keys)?.iter().any(|line| line.id == message.id()) {
+            return Ok(());
+        }
+        self.sweep(&mut keys)?;
+        Ok(candidates(&keys, message).map(|_| ())?)
     }
 
     /// Opens a message, stores it, hands it on and uses up its one-time key; or says why not.
     ///
     /// # Errors
     /// It cannot be stored. It can be opened again then.
-    pub fn unseal(&self, me: &Arc<KeyPair>, message: &SealedMessage) -> Result<std::result::Result<Opened, NotOpened>> {
+    pub fn unseal(&self, me: &Arc<KeyPair>, message: &SealedMessage) -> Result<Outcome> {
         let _lock = self.lock()?;
         let storage = StorageKey::of(me);
-        let (mut keys, finished) = self.mended(me, &storage)?;
-        if let Some(opened) = finished.into_iter().find(|opened| opened.id == message.id()) {
-            return Ok(Ok(opened));
+        let mut keys = Keys::load(&self.0.dir)?;
+        let unfinished = self.unfinished(&keys)?.into_iter().filter(|line| line.id == message.id());
+        if let Some(opened) = unfinished.filter_map(|line| line.open(&storage).ok()).next() {
+            return self.finish(me, &mut keys, opened);
         }
+        self.sweep(&mut keys)?;
         self.finish_restored(me, &storage, &mut keys, message)?;
         let candidates = match candidates(&keys, message) {
             Ok(candidates) => candidates,
@@ -160,34 +173,34 @@ impl Inbox {
         }
         let opened = Opened::new(message.id(), candidate.key, &candidate.row.label, from, self.millis(), frame);
         self.keep(&storage, &opened)?;
-        self.finish(me, &mut keys, opened).map(Ok)
+        self.finish(me, &mut keys, opened)
     }
 
-    /// Goes on where somebody died while he opened a message to `me`; which messages that were.
+    /// Goes on where somebody stopped while he opened messages to `me`; which they are, and what came of each.
     ///
     /// # Errors
     /// What is on the disk cannot be read or written.
-    pub fn recover(&self, me: &Arc<KeyPair>) -> Result<Vec<Opened>> {
+    pub fn recover(&self, me: &Arc<KeyPair>) -> Result<Vec<(SealedId, Outcome)>> {
         let _lock = self.lock()?;
-        self.mended(me, &StorageKey::of(me)).map(|(_, finished)| finished)
-    }
-
-    /// The keys as they stand now, under the lock, and the messages whose opening was finished for it: a message that is stored,
-    /// and whose key does not know of it, was not handed on for sure. Whatever else has become of the key meanwhile, it was opened
-    /// before that.
-    fn mended(&self, me: &Arc<KeyPair>, storage: &StorageKey) -> Result<(Keys, Vec<Opened>)> {
+        let storage = StorageKey::of(me);
         let mut keys = Keys::load(&self.0.dir)?;
         let mut finished = Vec::new();
-        for line in self.last_lines(LOOK_BACK)? {
+        for line in self.unfinished(&keys)? {
             // One of another identity is for that to finish.
-            if keys.rows().any(|row| row.key == line.key && row.message.is_none())
-                && let Ok(opened) = line.open(storage)
-            {
-                finished.push(self.finish(me, &mut keys, opened)?);
+            if let Ok(opened) = line.open(&storage) {
+                finished.push((opened.id, self.finish(me, &mut keys, opened)?));
             }
         }
         self.sweep(&mut keys)?;
-        Ok((keys, finished))
+        Ok(finished)
+    }
+
+    /// The last messages that are stored, and whose key does not know of it: they were not handed on for sure. Whatever else has
+    /// become of the key meanwhile, it was opened before that.
+    fn unfinished(&self, keys: &Keys) -> Result<Vec<Line>> {
+        let mut lines = self.last_lines(LOOK_BACK)?;
+        lines.retain(|line| keys.rows().any(|row| row.key == line.key && row.message.is_none()));
+        Ok(lines)
     }
 
     /// Ends live keys that have opened a message already: a copy of the keys was put back that is older than the messages.
@@ -200,17 +213,23 @@ impl Inbox {
     ) -> Result<()> {
         for Candidate { key, .. } in candidates(keys, message).unwrap_or_default() {
             if let Some(opened) = self.line_of(&key)?.and_then(|line| line.open(storage).ok()) {
-                self.finish(me, keys, opened)?;
+                let _ = self.finish(me, keys, opened)?;
             }
         }
         Ok(())
     }
 
-    /// Hands on what is stored, and ends its key.
-    fn finish(&self, me: &Arc<KeyPair>, keys: &mut Keys, mut opened: Opened) -> Result<Opened> {
-        opened.handed = self.hand_on(me, &opened)?;
+    /// Hands on what is stored, and ends its key: in any case, but if it could not be handed on, so that it is tried again.
+    fn finish(&self, me: &Arc<KeyPair>, keys: &mut Keys, mut opened: Opened) -> Result<Outcome> {
+        match self.hand_on(me, &opened) {
+            Ok(handed) => opened.handed = handed,
+            Err(error) => {
+                self.use_up(keys, &opened.key, opened.from, None)?;
+                return Ok(Err(NotOpened::Unfinished(opened.from, error.to_string())));
+            }
+        }
         self.use_up(keys, &opened.key, opened.from, Some(opened.id))?;
-        Ok(opened)
+        Ok(Ok(opened))
     }
 
     fn use_up(&self, keys: &mut Keys, key: &KeyHash, by: PublicKey, message: Option<SealedId>) -> Result<()> {
@@ -218,7 +237,7 @@ impl Inbox {
         for row in keys.rows_mut().filter(|row| row.key == *key) {
             (row.state, row.at, row.by, row.message) = (KeyState::Used, Some(at), Some(by), message);
         }
-        keys.save(&self.0.dir)
+        self.save(keys)
     }
 
     /// Opens a message with one of the keys, or says why none does.

@@ -10,7 +10,7 @@ use crate::seal::StorageKey;
 use crate::store::{Privacy, State, Store, Version, nofollow, sync_parent};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -31,24 +31,25 @@ impl State for Secret {
     const PRIVACY: Privacy = Privacy::Secret;
 }
 
-impl Keys {
-    /// Wipes the secrets of keys that are not live, whoever left them there.
-    pub(super) fn wipe(&self, dir: &Store) -> Result<()> {
-        let Some(secrets) = dir.look_below(SECRETS)? else { return Ok(()) };
-        let live: BTreeSet<String> = self.live().map(|row| file_of(&row.key)).collect();
-        let path = secrets.path("");
-        let failed = |cause| Error::file("read", &path, &cause);
-        for entry in std::fs::read_dir(&path).map_err(failed)? {
-            let name = entry.map_err(failed)?.file_name();
-            if !name.to_str().is_some_and(|name| live.contains(name)) {
-                wipe(&secrets, &name)?;
-            }
-        }
-        Ok(())
-    }
-}
-
 impl Inbox {
+    /// Wipes the secrets of keys that are not live, whoever left them there. What cannot be wiped is noted, and tried again
+    /// with the next look: what was done before it, such as to open a message, is done.
+    pub(super) fn wipe(&self, keys: &Keys) {
+        let live: BTreeSet<String> = keys.live().map(|row| file_of(&row.key)).collect();
+        let mut left = Vec::new();
+        match names(&self.0.dir) {
+            Ok(None) => {}
+            Ok(Some((secrets, names))) => {
+                let over = names.iter().filter(|name| !name.to_str().is_some_and(|name| live.contains(name)));
+                left.extend(over.filter(|name| wipe(&secrets, name).is_err()).map(|name| secrets.path("").join(name)));
+            }
+            Err(_) => left.push(self.0.dir.path(SECRETS)),
+        }
+        for path in left {
+            self.0.notices.add(&path, "what is there of keys that are over could not be wiped: remove it");
+        }
+    }
+
     /// Puts the secrets of new keys on the disk.
     pub(super) fn keep_secrets(&self, me: &KeyPair, pairs: &[KeyPair]) -> Result<()> {
         let (secrets, storage) = (self.0.dir.below(SECRETS)?, StorageKey::of(me));
@@ -73,6 +74,21 @@ impl Inbox {
         let bytes = storage.open(&context(key), &secret)?;
         let bytes = bytes.as_slice().try_into().map_err(|_| Error::state("what is sealed in it is no key"))?;
         Ok(SecretKey::from_bytes(bytes))
+    }
+}
+
+/// Whether there are secrets, of whatever keys.
+pub(super) fn has_secrets(dir: &Store) -> Result<bool> {
+    Ok(names(dir)?.is_some_and(|(_, names)| !names.is_empty()))
+}
+
+/// The directory of the secrets, if it is there, and what lies in it.
+fn names(dir: &Store) -> Result<Option<(Store, Vec<OsString>)>> {
+    let Some(secrets) = dir.look_below(SECRETS)? else { return Ok(None) };
+    let entries = std::fs::read_dir(secrets.path("")).and_then(|all| all.map(|one| Ok(one?.file_name())).collect());
+    match entries {
+        Ok(names) => Ok(Some((secrets, names))),
+        Err(cause) => Err(Error::file("read", &secrets.path(""), &cause)),
     }
 }
 

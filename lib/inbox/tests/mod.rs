@@ -1,3 +1,4 @@
+mod left;
 mod once;
 mod pairing;
 mod refused;

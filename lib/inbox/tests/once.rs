@@ -67,8 +67,10 @@ fn a_death_after_the_message_is_stored_is_mended_whatever_became_of_its_key_mean
                 assert_eq!(side.states(), ["expired"]);
             }
         }
+        // What is stored is not too late.
+        side.inbox.check(&message).unwrap();
         let recovered = side.inbox.recover(&side.me).unwrap();
-        assert_eq!(recovered.iter().map(|opened| opened.id).collect::<Vec<_>>(), [message.id()]);
+        assert_eq!(recovered.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [message.id()]);
         assert!(side.inbox.recover(&side.me).unwrap().is_empty());
         assert!(matches!(side.opens(&message).unwrap_err(), NotOpened::Same(_)));
         assert_eq!((side.texts(), side.states()), (vec!["hello".to_owned()], vec!["used".to_owned()]));
@@ -133,4 +135,62 @@ fn two_at_once_open_a_message_once() {
         tasks.into_iter().map(|task| task.join().unwrap()).sum()
     });
     assert_eq!((opened, ada.texts().len()), (8, 8));
+}
+
+#[test]
+fn a_message_that_kw_chat_cannot_be_told_of_stops_no_other_and_is_handed_on_when_it_can() {
+    let (ada, bob, eve) = (Side::new(1), Side::new(2), Side::new(3));
+    let (card, other) = (ada.card(1), ada.card(1));
+    let greeting = Greeting { text: Some("hello".to_owned()), pair: true, answer_at: super::at("127.0.0.1:1") };
+    let message = bob.inbox.seal(&bob.me, &card, &greeting).unwrap().message;
+    fs::write(ada.state("answers.json"), "damaged").unwrap();
+    let is_unfinished = |why: &NotOpened| matches!(why, NotOpened::Unfinished(from, why) if *from == bob.me.public() && why.contains("answers.json"));
+    for _ in 0..2 {
+        assert!(is_unfinished(&ada.opens(&message).unwrap_err()));
+    }
+    // Its key is over, for good and for whoever else has the card.
+    assert_eq!((ada.texts(), ada.states()), (vec!["hello".to_owned()], vec!["used".to_owned(), "live".to_owned()]));
+    assert!(matches!(ada.opens(&eve.says(&card, "me too")).unwrap_err(), NotOpened::Used(..)));
+    assert_eq!(ada.opens(&eve.says(&other, "it is me")).unwrap().text(), Some("it is me"));
+    assert!(is_unfinished(ada.inbox.recover(&ada.me).unwrap()[0].1.as_ref().unwrap_err()));
+    fs::remove_file(ada.state("answers.json")).unwrap();
+    let recovered = ada.inbox.recover(&ada.me).unwrap();
+    assert!(recovered.len() == 1 && recovered[0].0 == message.id() && recovered[0].1.is_ok());
+    assert!(matches!(ada.opens(&message).unwrap_err(), NotOpened::Same(_)));
+    assert_eq!((ada.standing(&bob), ada.texts().len(), ada.secrets()), (Standing::Pending, 2, 0));
+}
+
+#[test]
+fn what_cannot_be_wiped_is_noted_and_the_message_is_opened_all_the_same() {
+    let (ada, bob) = (Side::new(1), Side::new(2));
+    let message = bob.says(&ada.card(1), "hello");
+    fs::create_dir(ada.state("keys").join("stray")).unwrap();
+    assert_eq!(ada.opens(&message).unwrap().text(), Some("hello"));
+    assert!(ada.inbox.notices()[0].contains("keys/stray: what is there of keys that are over could not be wiped"));
+    assert_eq!((ada.states(), ada.secrets()), (vec!["used".to_owned()], 1));
+}
+
+#[test]
+fn secrets_without_the_file_of_their_keys_are_not_wiped() {
+    let (ada, bob) = (Side::new(1), Side::new(2));
+    let message = bob.says(&ada.card(1), "hello");
+    let (file, aside) = (ada.state("keys.json"), ada.dir.path().join("aside"));
+    fs::rename(&file, &aside).unwrap();
+    let told = ada.inbox.cards().unwrap_err();
+    assert!(told.to_string().ends_with("keys.json is not there, and the secrets of its keys are"), "{told}");
+    assert!(told.hints()[0].contains("put it back"));
+    assert!(ada.inbox.make_card(&ada.me, super::wish(1)).is_err());
+    assert_eq!(ada.secrets(), 1);
+    fs::rename(&aside, &file).unwrap();
+    assert_eq!(ada.opens(&message).unwrap().text(), Some("hello"));
+}
+
+#[test]
+fn a_death_before_the_first_card_is_there_leaves_nothing_in_the_way_of_the_next() {
+    let ada = Side::new(1);
+    ada.card(1);
+    // Its secret is written, and it is not.
+    fs::write(ada.state("keys.json"), "{\"version\": 1, \"cards\": []}\n").unwrap();
+    ada.card(2);
+    assert_eq!((ada.states(), ada.secrets()), (vec!["live".to_owned(); 2], 2));
 }
