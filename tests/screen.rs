@@ -259,7 +259,8 @@ fn less_looks_as_it_does_here() {
     panes.resize("66", "18");
     panes.are_equal("line 150");
     panes.resize("133", "44");
-    panes.are_equal("line 155");
+    // As many lines are there once it has drawn them anew: a key that comes before that is lost, here as well.
+    panes.are_equal("line 180");
     panes.type_text("G");
     panes.are_equal("(END)");
     panes.type_text("1g-S");
