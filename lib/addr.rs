@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::key::PublicKey;
+use crate::term;
 use std::fmt;
 use std::str::FromStr;
 
@@ -65,7 +66,8 @@ impl FromStr for HostPort {
         if host.is_empty() || host.len() > MAX_HOST_LEN {
             return Err(bad_address(text, "there is no host in it"));
         }
-        if host.chars().any(|c| c.is_whitespace() || c.is_control() || "/@,".contains(c)) {
+        // It may come from a stranger, on a card or in a link, and is shown as it is.
+        if host.chars().any(|c| c.is_whitespace() || term::is_unsafe(c) || "/@,".contains(c)) {
             return Err(bad_address(text, "that is no host name"));
         }
         let port = match port {
@@ -146,7 +148,8 @@ impl<'de> serde::Deserialize<'de> for PeerAddr {
 }
 
 fn bad_address(text: &str, why: &str) -> Error {
-    Error::usage(format!("not an address: '{}': {why}", text.escape_debug())).hint("write HOST:PORT or [IPV6]:PORT")
+    Error::usage(format!("not an address: '{}': {why}", term::sanitize_line(text)))
+        .hint("write HOST:PORT or [IPV6]:PORT")
 }
 
 #[cfg(test)]
@@ -180,6 +183,19 @@ mod tests {
         }
         let why = "::1:22".parse::<HostPort>().unwrap_err().to_string();
         assert!(why.contains("brackets"), "{why}");
+    }
+
+    #[test]
+    fn a_host_name_that_could_fool_a_terminal_is_refused_and_not_repeated_as_it_is() {
+        for c in
+            ['\u{1b}', '\u{ad}', '\u{200b}', '\u{202e}', '\u{2066}', '\u{3164}', '\u{fe0f}', '\u{feff}', '\u{e0041}']
+        {
+            for text in [format!("evil{c}moc.knab:22"), format!("evil{c}"), format!("[fe80::1%{c}]:22")] {
+                let told = text.parse::<HostPort>().unwrap_err().to_string();
+                assert!(told.contains("no host name") && !told.contains(term::is_unsafe), "{told:?}");
+            }
+        }
+        assert_eq!("bücher.example:1".parse::<HostPort>().unwrap().host(), "bücher.example");
     }
 
     #[test]

@@ -120,6 +120,15 @@ fn what_makes_no_sense_on_a_card_is_not_signed() {
 }
 
 #[test]
+fn an_address_that_could_fool_a_terminal_makes_no_card() {
+    let mut bytes = card(1, &["evil___moc.knab:22"]).bytes().to_vec();
+    let at = bytes.windows(3).position(|bytes| bytes == b"___").unwrap();
+    bytes[at..at + 3].copy_from_slice("\u{202e}".as_bytes());
+    // Whoever makes the card can sign it; it is not a matter of the signature.
+    assert_eq!(Card::decode(&bytes).unwrap_err().to_string(), "a card with an address that is none");
+}
+
+#[test]
 fn a_ticket_has_the_signature_of_its_card_and_nothing_that_can_be_sealed_to() {
     let card = card(3, &["host:1"]);
     let ticket = Ticket::decode(&card.ticket().encode()).unwrap();
