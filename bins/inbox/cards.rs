@@ -81,7 +81,7 @@ pub(crate) fn show(args: &args::Show) -> Result<()> {
     let recipient = card.recipient();
     let own = own_key(args.identity.as_deref())?;
     let number = own.filter(|own| *own != recipient).map(|own| [own, recipient]);
-    let has_expired = card.expires() <= Time::of(SystemTime::now());
+    let in_time = card.check_time(Time::of(SystemTime::now()));
     let mut show = Show::new(&store, args.json)?;
     if args.json {
         let digits = number.map(|keys| fingerprint::digits(&keys).join(" "));
@@ -91,7 +91,7 @@ pub(crate) fn show(args: &args::Show) -> Result<()> {
         let keys: Vec<String> = card.keys().iter().map(|key| Rki::of(key).to_string()).collect();
         let mut rows = vec![
             ("recipient", format!("{recipient}{name}")),
-            ("until", format!("{}{}", card.expires(), if has_expired { " (expired)" } else { "" })),
+            ("until", format!("{}{}", card.expires(), if in_time.is_err() { " (expired)" } else { "" })),
             ("keys", keys.join(" ")),
         ];
         rows.extend(
@@ -120,10 +120,7 @@ pub(crate) fn show(args: &args::Show) -> Result<()> {
         show.lines(&drawn(&card)?);
     }
     show.flush()?;
-    match has_expired {
-        true => Err(Error::no(format!("the card has expired at {}", card.expires())).hint("ask its owner for another")),
-        false => Ok(()),
-    }
+    in_time
 }
 
 /// Our key, if we have one; no passphrase is asked for.

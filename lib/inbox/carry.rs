@@ -8,8 +8,9 @@ use crate::key::KeyPair;
 use crate::proto::inbox::{
     Address, Card, Delivery, FromDialer, FromListener, INBOX, MAX_HELD, Refusal, SealedId, SealedMessage,
 };
+use crate::trust::Time;
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::time::{Instant, timeout_at};
 
 /// How long a delivery may take in all: a person waits for it.
@@ -40,7 +41,7 @@ pub struct Fetched {
 /// key pair of its own.
 ///
 /// # Errors
-/// The message is for another card, the card has no address, no address takes the message, or the recipient says that it
+/// The message is for another card, the card is over or has no address, no address takes the message, or the recipient says that it
 /// never will.
 pub async fn deliver(card: &Card, sealed: &SealedMessage) -> Result<Delivered> {
     deliver_or_why(card, sealed).await.map_err(|failed| failed.error)
@@ -93,8 +94,9 @@ pub(super) async fn deliver_or_why(card: &Card, sealed: &SealedMessage) -> std::
 /// Refuses a card that nothing can be delivered to.
 ///
 /// # Errors
-/// It names no address.
+/// It is over, or names no address.
 pub fn check(card: &Card) -> Result<()> {
+    card.check_time(Time::of(SystemTime::now()))?;
     match card.addresses().is_empty() {
         true => Err(Error::no("the card names no address to deliver at")
             .hint("bring the message to its recipient by hand or by mail, as 'kw-inbox seal' prints it")),

@@ -67,12 +67,7 @@ impl Inbox {
         if card.recipient() == me.public() {
             return Err(Error::usage("that is our own card").hint("a card is for others, who want to write to us"));
         }
-        if card.expires() <= self.time() {
-            return Err(
-                Error::no(format!("the card has expired, on {}", card.expires())).hint("ask its owner for a new one")
-            );
-        }
-        Ok(())
+        card.check_time(self.time())
     }
 
     /// Our invite to `peer`: the one that waits, or a new one.

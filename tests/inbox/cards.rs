@@ -1,6 +1,6 @@
 //! Cards: what they say, how they are read, and what becomes of their one-time keys.
 
-use super::{card, card_for, inbox, new_key, open, rkis, seal};
+use super::{card, card_for, inbox, new_key, open, put, rkis, seal};
 use crate::camera;
 use crate::sandbox::User;
 use keywire::json::{Value, json};
@@ -12,7 +12,8 @@ use std::time::{Duration, SystemTime};
 /// A card of `owner` that has expired.
 fn expired(owner: &KeyPair) -> Card {
     let keys = vec![KeyPair::generate().unwrap().public()];
-    Card::make(owner, keys, Time::of(SystemTime::now() - Duration::from_secs(60)), Vec::new()).unwrap()
+    let nowhere = vec!["127.0.0.1:1".parse().unwrap()];
+    Card::make(owner, keys, Time::of(SystemTime::now() - Duration::from_secs(60)), nowhere).unwrap()
 }
 
 #[test]
@@ -110,12 +111,17 @@ fn a_card_with_broken_lines_is_read_and_a_changed_one_is_not() {
 }
 
 #[test]
-fn an_expired_card_is_shown_and_nothing_is_sealed_to_it() {
-    let (owner, bob) = (KeyPair::generate().unwrap(), User::with_key());
+fn an_expired_card_is_shown_and_nothing_is_sealed_to_it_or_delivered() {
+    let (owner, ada, bob) = (KeyPair::generate().unwrap(), User::with_key(), User::with_key());
     let text = expired(&owner).to_string();
     let shown = bob.run_with("kw-inbox", ["show", "-"], text.as_bytes()).fails_with(1);
     assert!(shown.stdout.contains(" (expired)") && shown.stderr.contains("the card has expired"), "{shown:?}");
-    bob.run_with("kw-inbox", ["seal", "--text", "x", "--card", "-"], text.as_bytes()).fails(1, "expired");
+    let refused = bob.run_with("kw-inbox", ["seal", "--text", "x", "--card", "-"], text.as_bytes()).fails(1, "expired");
+    // Whoever tries until the network is there must not try for ever.
+    let sealed = put(&bob, "sealed", &seal(&bob, &card(&ada, &[]), &["--text", "x"]));
+    let args = ["send", "--card", "-", "--sealed", sealed.to_str().unwrap()];
+    let late = bob.run_with("kw-inbox", args, text.as_bytes()).fails_with(1);
+    assert_eq!(late.stderr, refused.stderr);
 }
 
 #[test]

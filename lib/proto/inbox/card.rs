@@ -130,6 +130,19 @@ impl Card {
         self.expires
     }
 
+    /// Refuses a card that is over at `now`: nothing is sealed to it, and nothing delivered.
+    ///
+    /// # Errors
+    /// It is over.
+    pub fn check_time(&self, now: Time) -> Result<()> {
+        match self.expires > now {
+            true => Ok(()),
+            false => {
+                Err(Error::no(format!("the card has expired, on {}", self.expires)).hint("ask its owner for a new one"))
+            }
+        }
+    }
+
     /// The one-time keys, each good for one message.
     #[must_use]
     pub fn keys(&self) -> &[PublicKey] {

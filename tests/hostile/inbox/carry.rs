@@ -8,8 +8,9 @@ use keywire::conn::{ListenOptions, Listener};
 use keywire::error::{Error, Kind};
 use keywire::inbox::carry::{self, Fetched};
 use keywire::inbox::dropbox::MOST_BYTES;
-use keywire::proto::inbox::{Address, FromListener, INBOX, MAX_HELD, MAX_SEALED_LEN, Refusal, SealedMessage};
-use std::time::Duration;
+use keywire::proto::inbox::{Address, Card, FromListener, INBOX, MAX_HELD, MAX_SEALED_LEN, Refusal, SealedMessage};
+use keywire::trust::Time;
+use std::time::{Duration, SystemTime};
 
 /// A record for the wire.
 type Said = (u8, Vec<u8>);
@@ -167,6 +168,10 @@ fn a_message_goes_to_no_address_where_it_cannot_belong() {
         let here = card(&owner(), 1, &[gone().await]);
         let error = carry::deliver(&here, &sealed(2, b"text")).await.unwrap_err();
         assert!(error.to_string().contains("sealed to another card"), "{error}");
+        let over = Time::of(SystemTime::now() - Duration::from_secs(60));
+        let card = Card::make(&owner(), here.keys().to_vec(), over, here.addresses().to_vec()).unwrap();
+        let error = carry::deliver(&card, &sealed(1, b"text")).await.unwrap_err();
+        assert_eq!((error.kind(), error.to_string()), (Kind::No, format!("the card has expired, on {over}")));
     });
 }
 
