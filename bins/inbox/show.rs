@@ -121,11 +121,14 @@ impl Show {
     /// What can be done about a message that was opened just now.
     pub(crate) fn next_step(&mut self, opened: &Opened) {
         let (key, called) = (opened.from, self.called(&opened.from));
+        let asks = |what: &str| {
+            let steps = format!("compare with 'kw-chat verify {key}', then 'kw-chat pair accept {key}'");
+            hint(&format!("{called} asks {what}: {steps}"));
+        };
         match &opened.handed {
             Handed::Nothing => {}
-            Handed::Standing(Standing::Pending) => hint(&format!(
-                "{called} asks to chat: compare with 'kw-chat verify {key}', then 'kw-chat pair accept {key}'"
-            )),
+            Handed::Asks(Standing::Accepted { .. }) => asks("for new keys, though you are paired"),
+            Handed::Asks(_) => asks("to chat"),
             Handed::Standing(Standing::Accepted { .. }) => notice(&format!("paired with {called}")),
             Handed::Standing(_) => notice(&format!("'kw-chat pair list' shows how it stands with {called}")),
             Handed::Nonsense(why) => notice(&format!("what {called} says to kw-chat makes no sense: {why}")),

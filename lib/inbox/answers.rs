@@ -11,6 +11,7 @@ use crate::store::{Privacy, State, Version};
 use crate::trust::Time;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 /// The name of the file.
 pub const ANSWERS: &str = "answers.json";
@@ -74,11 +75,11 @@ impl Inbox {
             // An invite that still waits for our user may be accepted later.
             answers.retain(|row| {
                 let waits = pairs.get(&row.peer).is_some_and(|pair| pair.pending().is_some());
-                waits || consent(&pairs, row, now).is_some()
+                waits || consent(&pairs, &row.peer, row.invite, now).is_some()
             });
             let mut due = Vec::new();
             for row in answers.iter_mut().filter(|row| only.is_none_or(|only| row.peer == only)) {
-                let Some(content) = consent(&pairs, row, now) else { continue };
+                let Some(content) = consent(&pairs, &row.peer, row.invite, now) else { continue };
                 let card = row.card()?;
                 let message = match &row.sealed {
                     Some(sealed) => SealedMessage::decode(&sealed.0)?,
@@ -136,10 +137,10 @@ impl Inbox {
     }
 }
 
-/// Our consent to the invite of a row, if the peer is not known to have it.
-fn consent(pairs: &Pairs, row: &Row, now: std::time::SystemTime) -> Option<Content> {
-    pairs.owed(&row.peer, now).into_iter().find_map(|word| match word {
-        Envelope::Ack(ack) if ack.id == row.invite => Some(Content::Ack(ack)),
+/// Our consent to this invite of `peer`, if the peer is not known to have it.
+pub(super) fn consent(pairs: &Pairs, peer: &PublicKey, invite: InviteId, now: SystemTime) -> Option<Content> {
+    pairs.owed(peer, now).into_iter().find_map(|word| match word {
+        Envelope::Ack(ack) if ack.id == invite => Some(Content::Ack(ack)),
         _ => None,
     })
 }

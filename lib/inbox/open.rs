@@ -3,6 +3,7 @@
 //! A message is on the disk, and handed on, before its key is over; and a key is over before its secret is gone. Whoever
 //! comes after a death goes on where it stopped.
 
+use super::answers::consent;
 use super::keys::{CardRow, KeyState, Keys};
 use super::opened::{Handed, Line, Opened};
 use super::{Inbox, Outcome, prologue};
@@ -289,19 +290,26 @@ impl Inbox {
             Content::Invite { invite, .. } => Envelope::Invite(invite.clone()),
             Content::Ack(ack) => Envelope::Ack(ack.clone()),
         };
-        let heard = match self.chat(me)?.hear(opened.from, None, &word) {
-            Ok((_, standing)) => Handed::Standing(standing),
+        let standing = match self.chat(me)?.hear(opened.from, None, &word) {
+            Ok((_, standing)) => standing,
             // What the sender says makes no sense; the rest of its message may.
-            Err(error) if error.kind() != Kind::State => Handed::Nonsense(error.to_string()),
+            Err(error) if error.kind() != Kind::State => return Ok(Handed::Nonsense(error.to_string())),
             Err(error) => return Err(error),
         };
-        // Pending if our user is to answer; unconfirmed if he has invited the other as well, which was the answer.
-        if let (Content::Invite { invite, .. }, Some(card)) = (&opened.frame.content, &opened.frame.card)
-            && let Handed::Standing(Standing::Pending | Standing::Accepted { confirmed: false }) = heard
-        {
-            self.keep_for_answer(opened.from, invite.id, card)?;
+        // Not told by how it stands: whoever is paired may be asked for new keys.
+        let pairs = Pairs::load(&self.0.store)?;
+        let waiting = pairs.waiting(&opened.from);
+        if let (Content::Invite { invite, .. }, Some(card)) = (&opened.frame.content, &opened.frame.card) {
+            // The card is for this invite alone. If none waits, our user may have consented to it by inviting the other.
+            let counts = match waiting {
+                Some(waiting) => waiting == invite.id,
+                None => consent(&pairs, &opened.from, invite.id, self.now()).is_some(),
+            };
+            if counts {
+                self.keep_for_answer(opened.from, invite.id, card)?;
+            }
         }
-        Ok(heard)
+        Ok(if waiting.is_some() { Handed::Asks(standing) } else { Handed::Standing(standing) })
     }
 }
 

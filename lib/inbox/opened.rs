@@ -49,6 +49,8 @@ pub enum Handed {
     Nothing,
     /// It concerns kw-chat: this is what there is with its sender now.
     Standing(Standing),
+    /// The same, and an invite of the sender's waits for our user: for a pair, or for new keys if there is one.
+    Asks(Standing),
     /// It should concern kw-chat, and makes no sense.
     Nonsense(String),
 }

@@ -168,7 +168,8 @@ impl Pairs {
     }
 
     /// The invite of `key` that waits for our user.
-    fn waiting(&self, key: &PublicKey) -> Option<InviteId> {
+    #[must_use]
+    pub fn waiting(&self, key: &PublicKey) -> Option<InviteId> {
         self.get(key).filter(|pair| pair.pending().is_some()).and_then(|pair| Some(pair.theirs.as_ref()?.id))
     }
 

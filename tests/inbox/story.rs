@@ -24,7 +24,9 @@ fn two_who_are_never_there_at_the_same_time_are_paired_and_a_message_flows() {
     inbox(&bob.user, &["send", "--pair", "--text", "it is bob", "--card", card.to_str().unwrap()]).succeeds();
     assert_eq!(bob.standing(&ada), "invited");
     // Ada comes back, opens, accepts; the answer is left for Bob, whom nobody can reach.
-    assert!(inbox(&ada.user, &["fetch"]).succeeds().stdout.ends_with(" (invites): it is bob\n"));
+    let fetched = inbox(&ada.user, &["fetch"]).succeeds();
+    assert!(fetched.stdout.ends_with(" (invites): it is bob\n"));
+    assert!(fetched.stderr.contains(" asks to chat: compare with 'kw-chat verify "), "{fetched:?}");
     let listed = ada.chat(["pair", "list"]).succeeds().stdout;
     assert!(listed.contains("pending") && listed.contains("from kw-inbox  until "), "{listed}");
     let accepted = ada.chat(["pair", "accept", "--name", "bob", &bob.user.key()]).succeeds();
@@ -46,6 +48,29 @@ fn two_who_are_never_there_at_the_same_time_are_paired_and_a_message_flows() {
         bob.chat(["recv", "--timeout", "5s", "--cursor", "c", "ada"]);
         bob.texts(&ada) == ["hello", "hello yourself"]
     });
+}
+
+#[test]
+fn whoever_has_lost_a_pair_asks_again_and_is_accepted_again() {
+    let (ada, bob, _drop, at) = strangers();
+    let card = card_for(&bob.user, &ada.user, &["--drop", &at]);
+    inbox(&bob.user, &["send", "--pair", "--card", card.to_str().unwrap()]).succeeds();
+    inbox(&ada.user, &["fetch"]).succeeds();
+    ada.chat(["pair", "accept", &bob.user.key()]).succeeds();
+    inbox(&bob.user, &["fetch"]).succeeds();
+    assert_eq!(bob.standing(&ada), "accepted");
+    std::fs::remove_file(ada.user.home().join("pairs.json")).unwrap();
+    std::fs::copy(bob.user.home().join("config.json"), ada.user.home().join("config.json")).unwrap();
+    let card = card_for(&ada.user, &bob.user, &["--drop", &at]);
+    inbox(&ada.user, &["send", "--pair", "--card", card.to_str().unwrap()]).succeeds();
+    let fetched = inbox(&bob.user, &["fetch"]).succeeds();
+    let steps = format!("then 'kw-chat pair accept {}'", ada.user.key());
+    assert!(fetched.stderr.contains(" asks for new keys, ") && fetched.stderr.contains(&steps), "{fetched:?}");
+    assert!(!fetched.stderr.contains("paired with"), "{fetched:?}");
+    bob.chat(["pair", "accept", &ada.user.key()]).succeeds();
+    let fetched = inbox(&ada.user, &["fetch"]).succeeds();
+    assert!(fetched.stderr.contains("paired with"), "{fetched:?}");
+    assert_eq!(ada.standing(&bob), "accepted");
 }
 
 #[test]

@@ -11,6 +11,20 @@ fn asks(side: &Side, card: &Card, text: Option<&str>, answer: &str) -> crate::pr
     side.inbox.seal(&side.me, card, &greeting).unwrap().message
 }
 
+/// `side` has lost what there was with `other`.
+fn removes(side: &Side, other: &Side) {
+    let chat = side.chat();
+    Pairs::update(chat.store(), |pairs| pairs.remove(&other.me.public(), chat.now())).unwrap();
+}
+
+/// All answers of `side` arrive at `other`.
+fn answers(side: &Side, other: &Side) {
+    for due in side.inbox.due(&side.me, Some(other.me.public())).unwrap() {
+        other.opens(&due.message).unwrap();
+        side.inbox.settle(&due).unwrap();
+    }
+}
+
 fn accepts(side: &Side, other: &Side) {
     let chat = side.chat();
     let (key, now) = (other.me.public(), chat.now());
@@ -27,7 +41,7 @@ fn two_who_are_never_there_at_the_same_time_are_paired() {
     let message = asks(&bob, &ada.card(1), Some("it is bob"), "127.0.0.1:1");
     assert_eq!(bob.standing(&ada), Standing::Invited);
     let opened = ada.opens(&message).unwrap();
-    assert_eq!(opened.handed, Handed::Standing(Standing::Pending));
+    assert_eq!(opened.handed, Handed::Asks(Standing::Pending));
     assert_eq!(opened.text(), Some("it is bob"));
     assert!(ada.inbox.due(&ada.me, None).unwrap().is_empty(), "nobody has agreed to anything");
     accepts(&ada, &bob);
@@ -78,10 +92,7 @@ fn an_answer_is_not_sent_when_the_user_has_changed_his_mind_or_it_is_too_late() 
         assert_eq!(ada.inbox.due(&ada.me, None).unwrap().len(), 1);
         match is_late {
             true => ada.passes(31 * super::DAY),
-            false => {
-                let chat = ada.chat();
-                Pairs::update(chat.store(), |pairs| pairs.remove(&bob.me.public(), chat.now())).unwrap();
-            }
+            false => removes(&ada, &bob),
         }
         assert!(ada.inbox.due(&ada.me, None).unwrap().is_empty());
         assert!(!std::fs::read_to_string(ada.state("answers.json")).unwrap().contains("kw1"));
@@ -143,4 +154,41 @@ fn a_card_for_the_answer_that_is_soon_over_is_not_sent_again() {
     ada.passes(16 * super::DAY);
     asks(&bob, &ada.card(1), None, "127.0.0.1:1");
     assert_eq!(bob.inbox.cards().unwrap().len(), 2);
+}
+
+#[test]
+fn an_invite_of_a_key_that_is_paired_waits_for_the_user_and_its_card_is_kept() {
+    for confirmed in [true, false] {
+        let (ada, bob) = (Side::new(1), Side::new(2));
+        let (inviting, invited) = if confirmed { (&bob, &ada) } else { (&ada, &bob) };
+        invited.opens(&asks(inviting, &invited.card(1), None, "127.0.0.1:1")).unwrap();
+        accepts(invited, inviting);
+        answers(invited, inviting);
+        assert_eq!(bob.standing(&ada), Standing::Accepted { confirmed });
+        removes(&ada, &bob);
+        let message = asks(&ada, &bob.card(1), None, "127.0.0.1:3");
+        assert_eq!(bob.opens(&message).unwrap().handed, Handed::Asks(Standing::Accepted { confirmed }));
+        accepts(&bob, &ada);
+        let due = bob.inbox.due(&bob.me, None).unwrap();
+        assert_eq!(due.len(), 1, "the pair was confirmed: {confirmed}");
+        let answered = ada.opens(&due[0].message).unwrap();
+        assert_eq!(answered.handed, Handed::Standing(Standing::Accepted { confirmed: true }));
+    }
+}
+
+#[test]
+fn an_invite_that_was_answered_before_does_not_take_the_place_of_the_one_that_waits() {
+    let (ada, bob) = (Side::new(1), Side::new(2));
+    let card = bob.card(3);
+    let first: Vec<_> = (0..2).map(|_| asks(&ada, &card, None, "127.0.0.1:1")).collect();
+    bob.opens(&first[0]).unwrap();
+    accepts(&bob, &ada);
+    removes(&ada, &bob);
+    bob.opens(&asks(&ada, &card, None, "127.0.0.1:2")).unwrap();
+    // The first invite once more, with a card for an answer that nobody waits for.
+    let again = bob.opens(&first[1]).unwrap();
+    assert_eq!(again.handed, Handed::Asks(Standing::Accepted { confirmed: false }));
+    accepts(&bob, &ada);
+    answers(&bob, &ada);
+    assert_eq!(ada.standing(&bob), Standing::Accepted { confirmed: true });
 }
