@@ -4,7 +4,7 @@ use super::Inbox;
 use crate::error::{Error, Result};
 use crate::json::Bytes;
 use crate::key::{KeyPair, PublicKey};
-use crate::pair::{INVITE_LIFE, Pairs};
+use crate::pair::{INVITE_LIFE, Pair, Pairs};
 use crate::proto::chat::{Envelope, InviteId};
 use crate::proto::inbox::{Card, Content, Frame, SealedMessage};
 use crate::store::{Privacy, State, Version};
@@ -72,10 +72,10 @@ impl Inbox {
         let _lock = self.lock()?;
         let (pairs, now) = (Pairs::load(&self.0.store)?, self.now());
         self.change_answers(|answers| {
-            // An invite that still waits for our user may be accepted later.
+            // An invite that our user may still agree to is not forgotten.
             answers.retain(|row| {
-                let waits = pairs.get(&row.peer).is_some_and(|pair| pair.pending().is_some());
-                waits || consent(&pairs, &row.peer, row.invite, now).is_some()
+                let may_be = pairs.get(&row.peer).is_some_and(Pair::can_accept);
+                may_be || consent(&pairs, &row.peer, row.invite, now).is_some()
             });
             let mut due = Vec::new();
             for row in answers.iter_mut().filter(|row| only.is_none_or(|only| row.peer == only)) {

@@ -4,7 +4,7 @@ use super::{Inbox, MAX_LIFE, Wish, prologue};
 use crate::error::{Error, Result};
 use crate::handshake::{Handshake, Known, Pattern, Role};
 use crate::key::{KeyPair, PublicKey};
-use crate::pair::Pairs;
+use crate::pair::{Pair, Pairs};
 use crate::proto::chat::{Envelope, Invite};
 use crate::proto::inbox::{Address, Card, Content, Frame, Rki, SealedMessage, check_text};
 use crate::trust::Time;
@@ -34,7 +34,8 @@ impl Inbox {
     /// Seals a greeting to a card.
     ///
     /// # Errors
-    /// The card is our own or over, there is nothing to say, it is too long; a pair that cannot be asked for.
+    /// The card is our own or over, there is nothing to say, it is too long; a pair that cannot be asked for, or that the owner
+    /// of the card has asked for.
     pub fn seal(&self, me: &Arc<KeyPair>, card: &Card, greeting: &Greeting) -> Result<Sealing> {
         let _lock = self.lock()?;
         self.check_card(me, card)?;
@@ -42,8 +43,8 @@ impl Inbox {
         check_text(greeting.text.as_deref().unwrap_or_default(), greeting.pair)?;
         let (invite, answer) = match greeting.pair {
             true => {
-                let answer = self.answer_card(me, card.recipient(), greeting)?;
-                (Some(self.invite(me, card.recipient())?), answer)
+                let (invite, answer) = self.invite(me, card.recipient(), &greeting.answer_at)?;
+                (Some(invite), answer)
             }
             false => (None, None),
         };
@@ -70,23 +71,33 @@ impl Inbox {
         card.check_time(self.time())
     }
 
-    /// Our invite to `peer`: the one that waits, or a new one.
-    fn invite(&self, me: &Arc<KeyPair>, peer: PublicKey) -> Result<Invite> {
+    /// Our invite to `peer`, the one that waits or a new one, and the card for its answer if that may be delivered somewhere.
+    /// Nothing is made if one of the two cannot be.
+    fn invite(&self, me: &Arc<KeyPair>, peer: PublicKey, answer_at: &[Address]) -> Result<(Invite, Option<Card>)> {
         let chat = self.chat(me)?;
         let (us, now) = (chat.ourselves(), chat.now());
         Pairs::update(chat.store(), |pairs| {
+            pairs.expire(now);
+            // Over a connection it would be settled which of two invites counts. Here both could wait for the other's answer.
+            if pairs.get(&peer).is_some_and(Pair::can_accept) {
+                return Err(Error::no(format!("{} has invited you", peer.short()))
+                    .hint(format!("compare with 'kw-chat verify {peer}', then 'kw-chat pair accept {peer}'")));
+            }
             pairs.invite(us, peer, false, now)?;
             let invite = pairs.owed(&peer, now).into_iter().find_map(|word| match word {
                 Envelope::Invite(invite) => Some(invite),
                 _ => None,
             });
-            invite.ok_or_else(|| Error::state("the invite that was made is not there"))
+            let invite = invite.ok_or_else(|| Error::state("the invite that was made is not there"))?;
+            // The invite is allowed by now, and not on the disk before its card is.
+            let answer = self.answer_card(me, peer, answer_at)?;
+            Ok((invite, answer))
         })
     }
 
     /// The card for the answer of `peer`: the one that it has from us and may still use, or a new one.
-    fn answer_card(&self, me: &KeyPair, peer: PublicKey, greeting: &Greeting) -> Result<Option<Card>> {
-        if greeting.answer_at.is_empty() {
+    fn answer_card(&self, me: &KeyPair, peer: PublicKey, answer_at: &[Address]) -> Result<Option<Card>> {
+        if answer_at.is_empty() {
             return Ok(None);
         }
         let cards = self.swept()?.cards;
@@ -94,11 +105,11 @@ impl Inbox {
             let card = row.card()?;
             // It may be of another identity with the same state; and an answer takes its time.
             let lasts = row.expires > self.time().after(MAX_LIFE / 2);
-            if lasts && card.recipient() == me.public() && card.addresses() == greeting.answer_at {
+            if lasts && card.recipient() == me.public() && card.addresses() == answer_at {
                 return Ok(Some(card));
             }
         }
-        let addresses = greeting.answer_at.clone();
+        let addresses = answer_at.to_vec();
         let label = format!("for the answer of {}", peer.short());
         self.make_card_for(me, Wish { label, life: MAX_LIFE, uses: 1, addresses }, Some(peer)).map(Some)
     }

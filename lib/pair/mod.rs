@@ -327,6 +327,12 @@ impl Pair {
         waits.map(|theirs| (theirs.source, theirs.until()))
     }
 
+    /// Whether our user can agree to an invite of the peer's; also if he said no to it, and the peer has not heard of that.
+    #[must_use]
+    pub fn can_accept(&self) -> bool {
+        self.theirs.is_some()
+    }
+
     /// Whether a pair that holds is asked for new keys by the peer, which waits for our user.
     #[must_use]
     pub fn asks_to_renew(&self) -> bool {

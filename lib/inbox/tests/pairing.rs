@@ -1,7 +1,7 @@
 //! Pair-invites that come sealed, and their answers.
 
 use super::{Greeting, Side, at};
-use crate::inbox::Handed;
+use crate::inbox::{Handed, MAX_LIVE};
 use crate::pair::{Pairs, Standing};
 use crate::proto::inbox::{Card, Content};
 
@@ -15,6 +15,19 @@ fn asks(side: &Side, card: &Card, text: Option<&str>, answer: &str) -> crate::pr
 fn removes(side: &Side, other: &Side) {
     let chat = side.chat();
     Pairs::update(chat.store(), |pairs| pairs.remove(&other.me.public(), chat.now())).unwrap();
+}
+
+/// `side` cannot ask whose `card` it is for a pair: nothing of it is in the pairs, the cards, or what was sealed.
+fn refuses(side: &Side, card: &Card, words: &str) {
+    let state = || {
+        let sent = std::fs::read_to_string(side.state("sent.json")).ok();
+        (side.chat().pairs().unwrap(), side.inbox.cards().unwrap(), sent)
+    };
+    let before = state();
+    let greeting = Greeting { text: None, pair: true, answer_at: at("127.0.0.1:1") };
+    let error = side.inbox.seal(&side.me, card, &greeting).unwrap_err();
+    assert!(error.to_string().contains(words), "{error}");
+    assert!(before == state(), "{words}: something is left behind");
 }
 
 /// All answers of `side` arrive at `other`.
@@ -191,4 +204,55 @@ fn an_invite_that_was_answered_before_does_not_take_the_place_of_the_one_that_wa
     accepts(&bob, &ada);
     answers(&bob, &ada);
     assert_eq!(ada.standing(&bob), Standing::Accepted { confirmed: true });
+}
+
+#[test]
+fn whoever_was_invited_accepts_and_does_not_invite() {
+    for declined in [false, true] {
+        let (ada, bob) = (Side::new(1), Side::new(2));
+        let card = ada.card(1);
+        bob.opens(&asks(&ada, &bob.card(1), None, "127.0.0.1:1")).unwrap();
+        if declined {
+            let chat = bob.chat();
+            Pairs::update(chat.store(), |pairs| pairs.decline(&ada.me.public(), chat.now())).unwrap();
+            bob.inbox.due(&bob.me, None).unwrap();
+        }
+        refuses(&bob, &card, "has invited you");
+        // The way that it names is there, with the card that came along.
+        accepts(&bob, &ada);
+        answers(&bob, &ada);
+        assert_eq!(ada.standing(&bob), Standing::Accepted { confirmed: true });
+    }
+}
+
+#[test]
+fn an_invite_that_has_expired_does_not_keep_the_user_from_inviting() {
+    let (ada, bob) = (Side::new(1), Side::new(2));
+    bob.opens(&asks(&ada, &bob.card(1), None, "127.0.0.1:1")).unwrap();
+    for side in [&ada, &bob] {
+        side.passes(31 * super::DAY);
+    }
+    ada.opens(&asks(&bob, &ada.card(1), None, "127.0.0.1:1")).unwrap();
+    assert_eq!(ada.standing(&bob), Standing::Pending);
+}
+
+#[test]
+fn a_pair_that_cannot_be_asked_for_leaves_nothing_behind() {
+    let (ada, bob) = (Side::new(1), Side::new(2));
+    let card = ada.card(2);
+    let (key, chat) = (ada.me.public(), bob.chat());
+    Pairs::update(chat.store(), |pairs| {
+        pairs.block(key, chat.now());
+        Ok(())
+    })
+    .unwrap();
+    refuses(&bob, &card, "is blocked");
+    removes(&bob, &ada);
+    bob.card(MAX_LIVE);
+    refuses(&bob, &card, "50 one-time keys are live");
+    bob.inbox.revoke_all().unwrap();
+    ada.opens(&asks(&bob, &card, None, "127.0.0.1:1")).unwrap();
+    accepts(&ada, &bob);
+    answers(&ada, &bob);
+    refuses(&bob, &card, "is paired with you already");
 }
