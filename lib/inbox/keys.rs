@@ -4,6 +4,7 @@ use super::Inbox;
 use super::secrets::has_secrets;
 use crate::error::{Error, Result};
 use crate::key::{KeyPair, PublicKey};
+use crate::proto::chat::InviteId;
 use crate::proto::inbox::{Address, Card, KeyHash, MAX_USES, Rki, SealedId};
 use crate::store::{Privacy, State, Store, Version};
 use crate::term::is_unsafe;
@@ -49,6 +50,9 @@ pub struct CardRow {
     /// For whose answer it was made, if it was: it went along with a message to that key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peer: Option<PublicKey>,
+    /// The invite of ours that it went along with, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invite: Option<InviteId>,
     /// The card, as text.
     pub card: String,
     /// Its one-time keys, in their order.
@@ -152,6 +156,11 @@ impl CardRow {
     pub fn is_live(&self) -> bool {
         self.keys.iter().any(|row| row.state == KeyState::Live)
     }
+
+    /// Takes its live keys back.
+    pub(super) fn revoke(&mut self, now: Time) {
+        self.keys.iter_mut().filter(|row| row.state == KeyState::Live).for_each(|row| row.end(KeyState::Revoked, now));
+    }
 }
 
 impl Keys {
@@ -222,8 +231,13 @@ impl Inbox {
         self.make_card_for(me, wish, None)
     }
 
-    /// The same under the lock, for the answer of `peer` if there is one.
-    pub(super) fn make_card_for(&self, me: &KeyPair, wish: Wish, peer: Option<PublicKey>) -> Result<Card> {
+    /// The same under the lock; `answer` is whose answer it is for, and to which invite, if it is for one.
+    pub(super) fn make_card_for(
+        &self,
+        me: &KeyPair,
+        wish: Wish,
+        answer: Option<(PublicKey, InviteId)>,
+    ) -> Result<Card> {
         if wish.label.len() > MAX_LABEL_LEN || wish.label.contains(is_unsafe) {
             return Err(Error::usage(format!("a label has at most {MAX_LABEL_LEN} bytes, and no control characters")));
         }
@@ -257,7 +271,8 @@ impl Inbox {
             self.save(&keys)?;
         }
         self.keep_secrets(me, &pairs)?;
-        keys.cards.push(CardRow { label: wish.label, made, expires, peer, card: card.to_string(), keys: rows });
+        let (peer, invite) = answer.unzip();
+        keys.cards.push(CardRow { label: wish.label, made, expires, peer, invite, card: card.to_string(), keys: rows });
         let mut over = keys.cards.len().saturating_sub(MAX_CARDS);
         keys.cards.retain(|card| {
             let goes = over > 0 && !card.is_live();

@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::handshake::{Handshake, Known, Pattern, Role};
 use crate::key::{KeyPair, PublicKey};
 use crate::pair::{Pair, Pairs};
-use crate::proto::chat::{Envelope, Invite};
+use crate::proto::chat::{Envelope, Invite, InviteId};
 use crate::proto::inbox::{Address, Card, Content, Frame, Rki, SealedMessage, check_text};
 use crate::trust::Time;
 use std::sync::Arc;
@@ -90,28 +90,45 @@ impl Inbox {
             });
             let invite = invite.ok_or_else(|| Error::state("the invite that was made is not there"))?;
             // The invite is allowed by now, and not on the disk before its card is.
-            let answer = self.answer_card(me, peer, answer_at)?;
+            let answer = self.answer_card(me, peer, invite.id, answer_at)?;
             Ok((invite, answer))
         })
     }
 
-    /// The card for the answer of `peer`: the one that it has from us and may still use, or a new one.
-    fn answer_card(&self, me: &KeyPair, peer: PublicKey, answer_at: &[Address]) -> Result<Option<Card>> {
-        if answer_at.is_empty() {
-            return Ok(None);
-        }
-        let cards = self.swept()?.cards;
-        for row in cards.iter().rev().filter(|row| row.peer == Some(peer) && row.is_live()) {
+    /// The card for the answer of `peer` to this invite: the one that it has from us and may still use, or a new one. That for
+    /// the answer to an invite that is gone is taken back: such an answer counts for nothing, and may still be on its way.
+    fn answer_card(
+        &self,
+        me: &KeyPair,
+        peer: PublicKey,
+        invite: InviteId,
+        answer_at: &[Address],
+    ) -> Result<Option<Card>> {
+        let (mut keys, now) = (self.swept()?, self.time());
+        let (mut found, mut is_changed) = (None, false);
+        for row in keys.cards.iter_mut().filter(|row| row.peer == Some(peer) && row.is_live()) {
             let card = row.card()?;
-            // It may be of another identity with the same state; and an answer takes its time.
-            let lasts = row.expires > self.time().after(MAX_LIFE / 2);
-            if lasts && card.recipient() == me.public() && card.addresses() == answer_at {
-                return Ok(Some(card));
+            // It may be of another identity with the same state.
+            if card.recipient() != me.public() {
+                continue;
             }
+            if row.invite != Some(invite) {
+                row.revoke(now);
+                is_changed = true;
+            // An answer takes its time.
+            } else if row.expires > now.after(MAX_LIFE / 2) && card.addresses() == answer_at {
+                found = Some(card);
+            }
+        }
+        if is_changed {
+            self.save(&keys)?;
+        }
+        if found.is_some() || answer_at.is_empty() {
+            return Ok(found);
         }
         let addresses = answer_at.to_vec();
         let label = format!("for the answer of {}", peer.short());
-        self.make_card_for(me, Wish { label, life: MAX_LIFE, uses: 1, addresses }, Some(peer)).map(Some)
+        self.make_card_for(me, Wish { label, life: MAX_LIFE, uses: 1, addresses }, Some((peer, invite))).map(Some)
     }
 }
 

@@ -61,7 +61,7 @@ fn the_cards_and_the_message_in_the_page_are_ones_that_open_and_go_on() {
     let cards = inbox_of_page.cards().unwrap();
     let states: BTreeSet<String> = cards[0].keys.iter().map(|row| row.state.to_string()).collect();
     assert_eq!((cards.len(), cards[0].label.as_str(), states.len()), (2, "for bob", 2));
-    assert!(cards[1].peer.is_some() && cards[1].is_live());
+    assert!(cards[1].peer.is_some() && cards[1].invite.is_some() && cards[1].is_live());
     let opened = inbox_of_page.messages(&me, 10).unwrap().remove(0);
     assert_eq!((opened.text(), opened.label.as_str()), (Some("hello, it is bob"), "for bob"));
     assert!(matches!(opened.frame.content, Content::Invite { .. }));

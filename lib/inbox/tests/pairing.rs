@@ -1,7 +1,7 @@
 //! Pair-invites that come sealed, and their answers.
 
 use super::{Greeting, Side, at};
-use crate::inbox::{Handed, MAX_LIVE};
+use crate::inbox::{Handed, MAX_LIVE, NotOpened};
 use crate::pair::{Pairs, Standing};
 use crate::proto::inbox::{Card, Content};
 
@@ -255,4 +255,36 @@ fn a_pair_that_cannot_be_asked_for_leaves_nothing_behind() {
     accepts(&ada, &bob);
     answers(&ada, &bob);
     refuses(&bob, &card, "is paired with you already");
+}
+
+#[test]
+fn the_answer_to_an_invite_that_is_gone_does_not_take_the_place_of_the_one_that_counts() {
+    for answer_at in ["127.0.0.1:1", "127.0.0.1:2"] {
+        let (ada, bob) = (Side::new(1), Side::new(2));
+        let card = bob.card(2);
+        ada.card(1);
+        bob.opens(&asks(&ada, &card, None, "127.0.0.1:1")).unwrap();
+        accepts(&bob, &ada);
+        let first = bob.inbox.due(&bob.me, None).unwrap().remove(0);
+        // That lies in a drop box when Ada forgets Bob, and invites him anew.
+        removes(&ada, &bob);
+        bob.opens(&asks(&ada, &card, None, answer_at)).unwrap();
+        assert_eq!(ada.states(), ["live", "revoked", "live"], "the card for everybody stays");
+        assert_eq!(ada.secrets(), 2);
+        accepts(&bob, &ada);
+        let second = bob.inbox.due(&bob.me, None).unwrap().remove(0);
+        assert!(matches!(ada.opens(&first.message).unwrap_err(), NotOpened::Revoked(..)));
+        ada.opens(&second.message).unwrap();
+        assert_eq!(ada.standing(&bob), Standing::Accepted { confirmed: true });
+    }
+}
+
+#[test]
+fn an_invite_that_is_not_to_be_answered_by_a_card_takes_the_card_of_the_last_one_back_too() {
+    let (ada, bob, eve) = (Side::new(1), Side::new(2), Side::new(3));
+    asks(&ada, &bob.card(1), None, "127.0.0.1:1");
+    asks(&ada, &eve.card(1), None, "127.0.0.1:1");
+    removes(&ada, &bob);
+    asks(&ada, &bob.card(1), None, "");
+    assert_eq!(ada.states(), ["revoked", "live"], "that for the answer of somebody else stays");
 }
