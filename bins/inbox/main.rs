@@ -6,6 +6,7 @@ mod args;
 mod cards;
 mod open;
 mod read;
+mod said;
 mod seal;
 mod serve;
 mod show;

@@ -9,6 +9,7 @@ use keywire::inbox::{Opened, Outcome};
 use keywire::store::Store;
 use keywire::trust::Peers;
 use std::cell::RefCell;
+use std::future::pending;
 
 pub(crate) fn open(args: &Open) -> Result<()> {
     let sealed = read::sealed(&args.file)?;
@@ -53,7 +54,7 @@ pub(crate) fn fetch(args: &Fetch) -> Result<()> {
     };
     cli::block_on(async {
         for at in &from {
-            match inbox.fetch(&me, at, tell).await {
+            match inbox.fetch(&me, at, tell, pending()).await {
                 Err(error) if matches!(error.kind(), Kind::State | Kind::ClosedOutput) => return Err(error),
                 Err(error) => fail(error),
                 Ok(_) => {}

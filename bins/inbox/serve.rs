@@ -1,6 +1,7 @@
 //! `serve` and `drop`: take deliveries, for ourselves and for others.
 
 use crate::args::{Drop, Serve};
+use crate::said::About;
 use crate::show::{News, Show};
 use crate::{drop_boxes, inbox};
 use keywire::addr::HostPort;
@@ -16,15 +17,19 @@ use keywire::store::Store;
 use keywire::talk::gone;
 use keywire::threads::on_disk;
 use keywire::unit::Service;
-use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
 
 /// How often drop boxes are looked into.
 const LOOK_EVERY: Duration = Duration::from_secs(600);
+
+/// How long the end may take: what is being opened is opened, and told. Somebody else who holds the lock of the inbox is not
+/// waited for longer.
+const END_WITHIN: Duration = Duration::from_secs(5);
 
 const SERVE: Service = Service {
     name: "kw-inbox",
@@ -54,7 +59,7 @@ pub(crate) fn serve(args: &Serve) -> Result<()> {
     let door = door(Place::Recipient(me.public(), Arc::new(taker)), tell.clone());
     cli::block_on_all(async {
         let listener = Listener::bind(me.clone(), &at, INBOX, ListenOptions::default()).await?;
-        attend(door, listener, show, news, look_again_and_again(&inbox, &me, &store, &tell)).await
+        attend(door, listener, show, news, |ended| look_again_and_again(&inbox, &me, &store, &tell, ended)).await
     })
 }
 
@@ -73,7 +78,7 @@ pub(crate) fn drop(args: &Drop) -> Result<()> {
     let door = door(Place::DropBox(drop_box, store), tell);
     cli::block_on_all(async {
         let listener = Listener::bind(me, &at, INBOX, ListenOptions::default()).await?;
-        attend(door, listener, show, news, std::future::pending()).await
+        attend(door, listener, show, news, gone).await
     })
 }
 
@@ -93,33 +98,40 @@ fn door(place: Place, tell: UnboundedSender<News>) -> Door {
         Event::Delivered { recipient, id } if is_drop_box => say(&tell, News::Held(recipient, id)),
         Event::Delivered { .. } | Event::Fetched { messages: 0, .. } => {}
         Event::Fetched { owner, messages } => say(&tell, News::Fetched(owner, messages)),
+        // The door does not tell the same again and again.
         Event::Trouble(text) => say(&tell, News::Notice(text)),
     })
 }
 
-/// Serves until this process is asked to end, or nobody reads what it prints.
-async fn attend(
+/// Serves until this process is asked to end, or nobody reads what it prints. What is done `beside` it ends then as well.
+async fn attend<B: Future<Output = ()>>(
     door: Door,
     listener: Listener,
     mut show: Show,
     mut news: UnboundedReceiver<News>,
-    beside: impl Future<Output = Infallible>,
+    beside: impl FnOnce(watch::Receiver<bool>) -> B,
 ) -> Result<()> {
     let mut stop = pin!(cli::asked_to_end()?);
     show.listening(&listener.address()?.to_string())?;
     let (ending, ended) = watch::channel(false);
-    let mut serving = pin!(door.serve(listener, gone(ended)));
-    let mut beside = pin!(beside);
-    let done = loop {
+    let serving = async {
+        let served = door.serve(listener, gone(ended.clone())).await;
+        ending.send_replace(true);
+        served
+    };
+    let mut working = pin!(async { tokio::join!(serving, beside(ended.clone())).0 });
+    let (done, served) = loop {
         tokio::select! {
-            () = &mut stop => break Ok(()),
-            served = &mut serving => return served,
-            never = &mut beside => match never {},
-            Some(one) = news.recv() => if let Err(error) = show.news(one) { break Err(error) },
+            () = &mut stop => break (Ok(()), None),
+            served = &mut working => break (Ok(()), Some(served)),
+            Some(one) = news.recv() => if let Err(error) = show.news(one) { break (Err(error), None) },
         }
     };
     ending.send_replace(true);
-    let served = serving.await;
+    let served = match served {
+        Some(served) => served,
+        None => timeout(END_WITHIN, working).await.unwrap_or(Ok(())),
+    };
     while let (Ok(()), Ok(one)) = (&done, news.try_recv()) {
         show.news(one)?;
     }
@@ -129,38 +141,58 @@ async fn attend(
     }
 }
 
-/// Looks into drop boxes, and brings answers, now and from time to time.
+/// Looks into drop boxes, and brings answers, now and from time to time, until it has `ended`. What was opened is told first.
 async fn look_again_and_again(
     inbox: &Inbox,
     me: &Arc<KeyPair>,
     store: &Store,
     tell: &UnboundedSender<News>,
-) -> Infallible {
+    ended: watch::Receiver<bool>,
+) {
     let opened = |outcome: Outcome| {
         say(tell, outcome.into());
         Ok(())
     };
-    let trouble = |error| say(tell, News::Trouble(error));
+    // What is well again is told anew when it goes wrong again.
+    let went = |about: About, went: Result<()>| match went {
+        Ok(()) => say(tell, News::Well(about)),
+        Err(error) => say(tell, News::Trouble(about, error)),
+    };
     loop {
-        let found = {
-            let (inbox, me, store) = (inbox.clone(), me.clone(), store.clone());
-            on_disk(move || Ok((inbox.recover(&me)?, drop_boxes(&inbox, me.public(), &store)?)))
+        let recovering = (inbox.clone(), me.clone());
+        let recovered = on_disk(move || recovering.0.recover(&recovering.1)).await.map(|recovered| {
+            recovered.into_iter().for_each(|(_, outcome)| say(tell, outcome.into()));
+        });
+        went(About::Inbox, recovered);
+        let looking = (inbox.clone(), me.public(), store.clone());
+        let found = tokio::select! {
+            () = gone(ended.clone()) => return,
+            found = on_disk(move || drop_boxes(&looking.0, looking.1, &looking.2)) => found,
         };
-        match found.await {
-            Ok((recovered, from)) => {
-                recovered.into_iter().for_each(|(_, outcome)| say(tell, outcome.into()));
-                for at in &from {
-                    inbox.fetch(me, at, opened).await.map_or_else(trouble, |_| ());
-                }
+        let from = found.as_ref().map(Vec::as_slice).unwrap_or_default();
+        for at in from {
+            let fetched = inbox.fetch(me, at, opened, gone(ended.clone())).await;
+            if *ended.borrow() {
+                return;
             }
-            Err(error) => trouble(error),
+            went(About::DropBox(at.to_string()), fetched.map(|_| ()));
         }
-        match inbox.answer(me, None).await {
-            Ok(answers) => answers.into_iter().for_each(|(peer, went)| say(tell, News::Answered(peer, went))),
-            Err(error) => trouble(error),
-        }
+        went(About::DropBoxes, found.map(|_| ()));
+        let answers = tokio::select! {
+            () = gone(ended.clone()) => return,
+            answers = inbox.answer(me, None) => answers,
+        };
+        went(
+            About::Answers,
+            answers.map(|answers| {
+                answers.into_iter().for_each(|(peer, went)| say(tell, News::Answered(peer, went)));
+            }),
+        );
         inbox.notices().into_iter().for_each(|text| say(tell, News::Notice(text)));
-        tokio::time::sleep(LOOK_EVERY).await;
+        tokio::select! {
+            () = gone(ended.clone()) => return,
+            () = sleep(LOOK_EVERY) => {}
+        }
     }
 }
 

@@ -1,10 +1,11 @@
 //! What is shown: lines for people, and objects for programs. kw-inbox(1), JSON.
 
 use crate::NAME;
+use crate::said::{About, Said, Say};
 use keywire::cli::{self, Output};
 use keywire::error::{Error, Result};
 use keywire::inbox::carry::Delivered;
-use keywire::inbox::{CardRow, Handed, Inbox, KeyRow, Opened, Outcome};
+use keywire::inbox::{CardRow, Handed, Inbox, KeyRow, NotOpened, Opened, Outcome};
 use keywire::json::json;
 use keywire::key::PublicKey;
 use keywire::pair::Standing;
@@ -13,24 +14,19 @@ use keywire::store::Store;
 use keywire::table;
 use keywire::term::sanitize_line;
 use keywire::trust::{Names, Time, timestamp};
-use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
-
-/// Most different things that go wrong and are said: beyond that somebody makes them up.
-const MOST_SAID: usize = 1000;
 
 /// Writes what there is to show.
 pub(crate) struct Show {
     names: Names,
     is_json: bool,
     out: Output,
-    /// What went wrong, and was said.
-    said: BTreeSet<String>,
+    said: Said,
 }
 
 impl Show {
     pub(crate) fn new(store: &Store, is_json: bool) -> Result<Self> {
-        Ok(Show { names: Names::load(store)?, is_json, out: Output::default(), said: BTreeSet::new() })
+        Ok(Show { names: Names::load(store)?, is_json, out: Output::default(), said: Said::default() })
     }
 
     /// Writes what there is to standard output.
@@ -147,11 +143,6 @@ impl Show {
         }
     }
 
-    /// Whether `text` is to be said: what goes wrong again and again is said once.
-    fn is_new(&mut self, text: String) -> bool {
-        self.said.len() < MOST_SAID && self.said.insert(text)
-    }
-
     /// The first line of what listens.
     pub(crate) fn listening(&mut self, address: &str) -> Result<()> {
         match self.is_json {
@@ -163,12 +154,11 @@ impl Show {
 
     /// What happens where it listens: messages on standard output, the rest on standard error or as objects.
     pub(crate) fn news(&mut self, news: News) -> Result<()> {
-        let text = match news {
+        match news {
             News::Opened(opened) => {
                 self.message(&opened)?;
                 self.flush()?;
                 self.next_step(&opened);
-                return Ok(());
             }
             News::Held(owner, id) if self.is_json => {
                 let name = self.names.of(&owner);
@@ -182,27 +172,29 @@ impl Show {
             }
             News::Held(owner, id) => {
                 notice(&format!("holds {id} for {}", self.called(&owner)));
-                return Ok(());
             }
             News::Fetched(owner, count) => {
                 let messages = if count == 1 { "1 message".to_owned() } else { format!("{count} messages") };
                 notice(&format!("{} has been sent {messages}", self.called(&owner)));
-                return Ok(());
             }
             News::Answered(peer, went) => match self.answered(&peer, went) {
-                Ok(said) => said,
-                Err(error) => return self.news(News::Trouble(error)),
-            },
-            News::Notice(text) => text,
-            News::Trouble(error) => {
-                if self.is_new(error.to_string()) {
-                    cli::report(NAME, &error);
+                Ok(text) => {
+                    self.said.well(&About::Answer(peer));
+                    notice(&text);
                 }
-                return Ok(());
+                Err(error) => return self.news(News::Trouble(About::Answer(peer), error)),
+            },
+            News::Notice(text) => notice(&text),
+            News::Well(about) => self.said.well(&about),
+            News::Trouble(about, error) => {
+                let say = self.said.trouble(about, error.to_string());
+                report(say, &error);
             }
-        };
-        if self.is_new(text.clone()) {
-            notice(&text);
+            News::NotOpened(why) => {
+                let error = Error::from(why);
+                let say = self.said.of_others(error.to_string());
+                report(say, &error);
+            }
         }
         Ok(())
     }
@@ -220,13 +212,32 @@ pub(crate) enum News {
     Answered(PublicKey, Result<Delivered>),
     /// Something that the user should know.
     Notice(String),
-    /// Something has failed, and may again.
-    Trouble(Error),
+    /// This goes as it should.
+    Well(About),
+    /// This does not, and may not do so again.
+    Trouble(About, Error),
+    /// A message was not opened; its sender may have made it for that.
+    NotOpened(NotOpened),
 }
 
 impl From<Outcome> for News {
     fn from(outcome: Outcome) -> Self {
-        outcome.map_or_else(|why| News::Trouble(why.into()), |opened| News::Opened(Box::new(opened)))
+        match outcome {
+            Ok(opened) => News::Opened(Box::new(opened)),
+            Err(why @ NotOpened::Lost(rki, _)) => News::Trouble(About::Secret(rki), why.into()),
+            Err(why @ NotOpened::Unfinished(from, _)) => News::Trouble(About::Word(from), why.into()),
+            Err(why) => News::NotOpened(why),
+        }
+    }
+}
+
+/// Says an error, if it is to be said.
+fn report(say: Say, error: &Error) {
+    if say != Say::No {
+        cli::report(NAME, error);
+    }
+    if say == Say::Last {
+        notice("this many messages that cannot be opened are somebody's doing: no others of them are told from now on");
     }
 }
 

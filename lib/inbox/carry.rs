@@ -10,8 +10,9 @@ use crate::proto::inbox::{
 };
 use crate::trust::Time;
 use std::collections::BTreeSet;
+use std::pin::{Pin, pin};
 use std::time::{Duration, SystemTime};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 /// How long a delivery may take in all: a person waits for it.
 pub const PATIENCE: Duration = Duration::from_secs(15);
@@ -170,37 +171,63 @@ fn all_failed(mut failures: Vec<(&Address, Error)>) -> Error {
 /// Fetches what the drop box at `from` holds for `me`, and gives each message to `take`. Those of which it says that they are
 /// done are removed there at once, so what was taken stays taken when the connection is cut.
 ///
+/// It breaks off when `over` ends. A `take` that has begun is waited for whatever happens, for nobody else knows of it then.
+///
 /// # Errors
 /// The drop box cannot be reached, holds nothing for this key, or breaks the rules; and those of `take`, after which nothing
 /// more is fetched.
-pub async fn fetch<T>(me: &KeyPair, from: &PeerAddr, take: impl FnMut(SealedMessage) -> T) -> Result<Fetched>
+pub async fn fetch<T>(
+    me: &KeyPair,
+    from: &PeerAddr,
+    take: impl FnMut(SealedMessage) -> T,
+    over: impl Future<Output = ()>,
+) -> Result<Fetched>
 where
     T: Future<Output = Result<bool>>,
 {
-    let end = Instant::now() + FETCH_WITHIN;
-    let slow = |_| Error::network(format!("the drop box at {} takes too long", from.at)).hint("try again later");
-    timeout_at(end, fetch_all(me, from, take)).await.map_err(slow)?
+    let over = pin!(async {
+        tokio::select! {
+            () = over => Error::network(format!("fetching from the drop box at {} was broken off", from.at)),
+            () = sleep(FETCH_WITHIN) => {
+                Error::network(format!("the drop box at {} takes too long", from.at)).hint("try again later")
+            }
+        }
+    });
+    fetch_all(me, from, take, over).await
 }
 
-async fn fetch_all<T>(me: &KeyPair, from: &PeerAddr, mut take: impl FnMut(SealedMessage) -> T) -> Result<Fetched>
+async fn fetch_all<T>(
+    me: &KeyPair,
+    from: &PeerAddr,
+    mut take: impl FnMut(SealedMessage) -> T,
+    mut over: Pin<&mut impl Future<Output = Error>>,
+) -> Result<Fetched>
 where
     T: Future<Output = Result<bool>>,
 {
-    let (mut sender, mut receiver) = call(me, from).await?.split();
+    let (mut sender, mut receiver) = unless(over.as_mut(), call(me, from)).await?.split();
     say(&mut sender, &FromDialer::Fetch)?;
     let mut fetched = Fetched::default();
     let (mut seen, mut bytes): (BTreeSet<SealedId>, usize) = (BTreeSet::new(), 0);
     let (mut unanswered, mut is_all) = (0_usize, false);
     while !is_all || unanswered > 0 {
-        sender.flush().await?;
-        match next(&mut sender, &mut receiver).await? {
+        unless(over.as_mut(), sender.flush()).await?;
+        match unless(over.as_mut(), next(&mut sender, &mut receiver)).await? {
             FromListener::Held(message) if !is_all => {
                 let id = message.id();
                 bytes += message.bytes().len();
                 if !seen.insert(id) || seen.len() > MAX_HELD || bytes > MOST_BYTES {
                     return Err(Error::protocol("a drop box that sends more than one holds, or the same twice"));
                 }
-                if sender.while_waiting(take(message)).await?? {
+                let mut taking = pin!(take(message));
+                let is_done = match unless(over.as_mut(), sender.while_waiting(taking.as_mut())).await {
+                    Ok(is_done) => is_done?,
+                    Err(why) => {
+                        taking.await?;
+                        return Err(why);
+                    }
+                };
+                if is_done {
                     say(&mut sender, &FromDialer::Taken(vec![id]))?;
                     unanswered += 1;
                     fetched.taken += 1;
@@ -229,6 +256,15 @@ where
     }
     let _ = sender.close().await;
     Ok(fetched)
+}
+
+/// Does `work`, unless it is `over` before that: then it says why.
+async fn unless<T>(over: Pin<&mut impl Future<Output = Error>>, work: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::select! {
+        biased;
+        why = over => Err(why),
+        done = work => done,
+    }
 }
 
 async fn call(me: &KeyPair, to: &PeerAddr) -> Result<Connection> {

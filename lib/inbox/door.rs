@@ -91,7 +91,7 @@ struct Inner {
     place: Place,
     guests: Mutex<HashMap<Guest, usize>>,
     tell: Box<dyn Fn(Event) + Send + Sync>,
-    /// The last trouble that was told: the same is not told again and again.
+    /// The last trouble that was told, until something went well: the same is not told again and again.
     trouble: Mutex<String>,
 }
 
@@ -244,6 +244,8 @@ impl Door {
         });
         match delivery.await {
             Ok(Ok(())) => {
+                // What goes wrong from now on goes wrong anew.
+                lock(&self.0.trouble).clear();
                 (self.0.tell)(Event::Delivered { recipient, id });
                 Ok(())
             }

@@ -69,7 +69,7 @@ impl Inbox {
 
     /// Fetches what a drop box holds for `me`, and opens it; `tell` hears what comes of each message. What cannot be opened
     /// is not held any longer either, unless another machine with the same identity may have the key, or a newer keywire may
-    /// understand it.
+    /// understand it. It breaks off when `over` ends, but not before what is being opened is told.
     ///
     /// # Errors
     /// Those of [`carry::fetch`] and of `tell`; what is opened cannot be stored, and stays where it is then.
@@ -78,9 +78,10 @@ impl Inbox {
         me: &Arc<KeyPair>,
         from: &PeerAddr,
         tell: impl Fn(Outcome) -> Result<()>,
+        over: impl Future<Output = ()>,
     ) -> Result<Fetched> {
         let unread = Cell::new(0);
-        carry::fetch(me, from, |sealed| {
+        let take = |sealed: SealedMessage| {
             let (inbox, me, tell, unread) = (self.clone(), me.clone(), &tell, &unread);
             async move {
                 let outcome = on_disk(move || inbox.unseal(&me, &sealed)).await?;
@@ -92,9 +93,8 @@ impl Inbox {
                 tell(outcome)?;
                 Ok(is_done)
             }
-        })
-        .await
-        .map_err(|error| placed(from, error))
+        };
+        carry::fetch(me, from, take, over).await.map_err(|error| placed(from, error))
     }
 
     /// Delivers the answers that are due, to `only` if that is given; to whom, and how each went. One that could not be

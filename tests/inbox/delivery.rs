@@ -112,6 +112,28 @@ fn serve_listens_and_ends_while_somebody_else_holds_the_lock_of_the_inbox() {
 }
 
 #[test]
+fn serve_prints_what_it_is_opening_when_it_is_asked_to_end() {
+    let (ada, bob) = (User::with_key(), User::with_key());
+    let sealed = seal(&bob, &card(&ada, &[]), &["--text", "hello"]);
+    let keys = ada.home().join("inbox/keys.json");
+    let before = std::fs::read(&keys).unwrap();
+    open(&ada, &sealed, &[]).succeeds();
+    // As if it had died just before the key was over: whoever comes next goes on from there.
+    std::fs::write(&keys, before).unwrap();
+    let lock = std::fs::File::options().write(true).open(ada.home().join("inbox/.lock")).unwrap();
+    lock.lock().unwrap();
+    let (mut serving, at) = listen(&ada, &["serve"]);
+    serving.signal(nix::sys::signal::Signal::SIGTERM);
+    // It takes nobody in any more, so it knows.
+    while std::net::TcpStream::connect(at.split_once('@').unwrap().1).is_ok() {
+        std::thread::yield_now();
+    }
+    drop(lock);
+    assert!(serving.line().ends_with(": hello"));
+    assert!(serving.finish().0.success());
+}
+
+#[test]
 fn serve_fetches_what_waited_in_a_drop_box() {
     let (ada, bob) = (User::with_key(), User::with_key());
     let (_holder, _drop, at) = drop_box_for(&ada);

@@ -39,7 +39,7 @@ async fn of_what_a_newer_keywire_may_understand_a_few_are_left_so_that_there_is_
         told.borrow_mut().push(outcome);
         Ok(())
     };
-    let fetched = ada.inbox.fetch(&ada.me, &at, tell).await.unwrap();
+    let fetched = ada.inbox.fetch(&ada.me, &at, tell, std::future::pending()).await.unwrap();
     assert_eq!((fetched.taken, fetched.left), (3, 4));
     let told = told.into_inner();
     assert_eq!(told.iter().filter(|one| matches!(one, Err(NotOpened::Unread(..)))).count(), 6);

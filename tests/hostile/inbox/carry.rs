@@ -10,7 +10,11 @@ use keywire::inbox::carry::{self, Fetched};
 use keywire::inbox::dropbox::MOST_BYTES;
 use keywire::proto::inbox::{Address, Card, FromListener, INBOX, MAX_HELD, MAX_SEALED_LEN, Refusal, SealedMessage};
 use keywire::trust::Time;
+use std::cell::Cell;
+use std::future::pending;
 use std::time::{Duration, SystemTime};
+use tokio::sync::Notify;
+use tokio::time::sleep;
 
 /// A record for the wire.
 type Said = (u8, Vec<u8>);
@@ -41,10 +45,15 @@ async fn fetch(all: Vec<Said>) -> (Result<Fetched, Error>, usize) {
     let (listener, address) = listening_for(INBOX, ListenOptions::default()).await;
     let mut came = 0;
     let me = owner();
-    let fetching = carry::fetch(&me, &address, |_| {
-        came += 1;
-        std::future::ready(Ok(true))
-    });
+    let fetching = carry::fetch(
+        &me,
+        &address,
+        |_| {
+            came += 1;
+            std::future::ready(Ok(true))
+        },
+        pending(),
+    );
     let (fetched, ()) = tokio::join!(fetching, lie(listener, all));
     (fetched, came)
 }
@@ -108,10 +117,44 @@ fn what_cannot_be_taken_ends_the_fetching_with_its_own_words() {
     runtime().block_on(async {
         let (listener, address) = listening_for(INBOX, ListenOptions::default()).await;
         let me = owner();
-        let fetching = carry::fetch(&me, &address, |_| std::future::ready(Err(Error::state("the disk is full"))));
+        let fetching =
+            carry::fetch(&me, &address, |_| std::future::ready(Err(Error::state("the disk is full"))), pending());
         let all = vec![held(&sealed(1, b"one")), end()];
         let (fetched, ()) = tokio::join!(fetching, lie(listener, all));
         assert_eq!(fetched.unwrap_err().to_string(), "the disk is full");
+    });
+}
+
+/// Whether a message is taken to its end that takes longer than all the rest may, and how the fetching of it went: it is broken
+/// off meanwhile, or else goes on as long as it can.
+async fn takes_long(is_broken_off: bool) -> (bool, Error) {
+    let (listener, address) = listening_for(INBOX, ListenOptions::default()).await;
+    let (me, has_begun, is_taken) = (owner(), Notify::new(), Cell::new(false));
+    let take = |_| async {
+        has_begun.notify_one();
+        sleep(2 * carry::FETCH_WITHIN).await;
+        is_taken.set(true);
+        Ok(true)
+    };
+    let over = async {
+        has_begun.notified().await;
+        if !is_broken_off {
+            pending().await
+        }
+    };
+    let lying = lie(listener, vec![held(&sealed(1, b"one"))]);
+    let (fetched, ()) = tokio::join!(carry::fetch(&me, &address, take, over), lying);
+    (is_taken.get(), fetched.unwrap_err())
+}
+
+#[test]
+fn what_is_being_taken_is_taken_to_its_end_though_the_fetching_is_over() {
+    unhurried().block_on(async {
+        let (is_taken, error) = takes_long(true).await;
+        assert!(is_taken && error.to_string().contains("was broken off"), "{error}");
+        // The time is over, or the connection is gone, whichever is noticed first.
+        let (is_taken, error) = takes_long(false).await;
+        assert!(is_taken && error.kind() == Kind::Network, "{error}");
     });
 }
 

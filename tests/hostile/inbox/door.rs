@@ -15,6 +15,7 @@ use keywire::key::KeyPair;
 use keywire::proto::inbox::{Address, Delivery, FromDialer, FromListener, INBOX, Refusal, SealedId, SealedMessage};
 use keywire::store::Store;
 use keywire::trust::{Allowlist, Right};
+use std::future::pending;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 use tokio::sync::oneshot;
@@ -58,10 +59,15 @@ impl Machine {
     /// What it holds for `who`, which takes it all.
     async fn fetch(&self, who: &KeyPair) -> Vec<SealedMessage> {
         let mut came = Vec::new();
-        let fetched = carry::fetch(who, &self.address, |message| {
-            came.push(message);
-            std::future::ready(Ok(true))
-        });
+        let fetched = carry::fetch(
+            who,
+            &self.address,
+            |message| {
+                came.push(message);
+                std::future::ready(Ok(true))
+            },
+            pending(),
+        );
         assert_eq!(fetched.await.unwrap().left, 0);
         came
     }
@@ -122,10 +128,15 @@ fn a_message_waits_at_a_drop_box_for_its_owner_and_is_gone_when_it_was_taken() {
         }
         // One that cannot be taken stays.
         let (me, kept) = (owner(), one.id());
-        let some = carry::fetch(&me, &machine.address, |message| {
-            let is_other = message.id() != kept;
-            async move { Ok(is_other) }
-        });
+        let some = carry::fetch(
+            &me,
+            &machine.address,
+            |message| {
+                let is_other = message.id() != kept;
+                async move { Ok(is_other) }
+            },
+            pending(),
+        );
         let some = some.await.unwrap();
         assert_eq!((some.taken, some.left), (1, 1));
         assert!(machine.fetch(&other()).await.is_empty());
@@ -322,12 +333,19 @@ fn a_disk_that_fails_is_told_once_and_the_dialer_may_try_again() {
         let blocked = machine.dir.join("drop").join(owner().public().to_string());
         std::fs::write(&blocked, "").unwrap();
         for _ in 0..2 {
-            let refused = carry::deliver(&card, &sealed(1, b"text")).await.unwrap_err();
-            assert!(refused.to_string().contains("cannot take it now"), "{refused}");
+            for _ in 0..2 {
+                let refused = carry::deliver(&card, &sealed(1, b"text")).await.unwrap_err();
+                assert!(refused.to_string().contains("cannot take it now"), "{refused}");
+            }
+            assert!(matches!(machine.events.lock().unwrap().as_slice(), [Event::Trouble(_)]));
+            std::fs::remove_file(&blocked).unwrap();
+            carry::deliver(&card, &sealed(1, b"text")).await.unwrap();
+            assert_eq!(machine.fetch(&owner()).await.len(), 1);
+            // When it was well again, it is told anew.
+            machine.events.lock().unwrap().clear();
+            std::fs::remove_dir(&blocked).unwrap();
+            std::fs::write(&blocked, "").unwrap();
         }
-        assert!(matches!(machine.events.lock().unwrap().as_slice(), [Event::Trouble(_)]));
-        std::fs::remove_file(&blocked).unwrap();
-        carry::deliver(&card, &sealed(1, b"text")).await.unwrap();
         machine.end().await;
     });
 }
@@ -360,7 +378,7 @@ fn a_recipient_takes_what_its_own_cards_admit_and_holds_nothing_for_anybody() {
         assert!(!carry::deliver(&ours, &sealed(1, b"text")).await.unwrap().is_same);
         assert!(carry::deliver(&ours, &sealed(1, b"text")).await.unwrap().is_same);
         assert!(carry::deliver(&theirs, &sealed(1, b"text")).await.is_err());
-        let refused = carry::fetch(&me, &address, |_| std::future::ready(Ok(true))).await.unwrap_err();
+        let refused = carry::fetch(&me, &address, |_| std::future::ready(Ok(true)), pending()).await.unwrap_err();
         assert!(refused.to_string().contains("does not hold messages for this key"), "{refused}");
         stop.send(()).unwrap();
         serving.await.unwrap().unwrap();
