@@ -142,7 +142,11 @@ fn refused(card: &Card, address: &Address, why: Refusal) -> Error {
         (Refusal::Used, _) => ("has had a message to this card already, and a card is good for one", another),
         (Refusal::Same, _) => ("has opened this very message before", "there is nothing left to do".to_owned()),
         (Refusal::Full, _) => ("has no room for more", format!("try again once {short} has fetched what is there")),
-        (Refusal::Wrong, _) => ("finds that the message does not go with this card", "seal it again".to_owned()),
+        (Refusal::Wrong, Some(_)) => ("finds that the message does not go with this card", "seal it again".to_owned()),
+        (Refusal::Wrong, None) => (
+            "cannot make out the message, which was changed on the way, or is from a newer keywire",
+            format!("seal it again; if that does not help, tell {short} to take a newer keywire"),
+        ),
         (Refusal::Unavailable, _) => ("cannot take it now", "try again later".to_owned()),
     };
     let kind = if why == Refusal::Unavailable { Kind::Network } else { Kind::Refused };

@@ -66,7 +66,7 @@ impl From<NotOpened> for Error {
                     .hint(anew)
             }
             NotOpened::Used(rki, at) => {
-                Error::no(format!("the one-time key {rki} was used, on {at}, by another message; this one is not opened"))
+                Error::no(format!("the one-time key {rki} was used, on {at}; the message cannot be opened any more"))
                     .hint(anew)
             }
             NotOpened::Same(at) => Error::no(format!("this message was opened already, on {at}; its one-time key is used"))

@@ -100,7 +100,11 @@ fn the_message_of_a_blocked_key_is_not_kept_and_its_one_time_key_is_over() {
     assert_eq!(ada.opens(&message).unwrap_err(), NotOpened::Blocked(bob.me.public()));
     assert_eq!((ada.texts().len(), ada.states(), ada.secrets()), (0, vec!["used".to_owned()], 0));
     // To whoever brings it again it is a key that is used, and nothing is said of having opened it.
-    assert!(matches!(ada.opens(&message).unwrap_err(), NotOpened::Used(..)));
+    let again = ada.opens(&message).unwrap_err();
+    assert!(matches!(again, NotOpened::Used(..)));
+    // It is no other message.
+    let told = Error::from(again).to_string();
+    assert!(told.contains("was used, on") && !told.contains("another") && !told.contains("block"), "{told}");
 }
 
 #[test]

@@ -62,10 +62,10 @@ pub enum FromListener {
 /// | 1      | `UNKNOWN`     | nothing is held for that key here, or the one-time key is not known |
 /// | 2      | `EXPIRED`     | the card has expired |
 /// | 3      | `REVOKED`     | the recipient has revoked the one-time key |
-/// | 4      | `USED`        | another message has used up the one-time key |
+/// | 4      | `USED`        | the one-time key is used up |
 /// | 5      | `SAME`        | this very message was opened before |
 /// | 6      | `FULL`        | as much is held as may be |
-/// | 7      | `WRONG`       | the ticket or the message is not what it should be |
+/// | 7      | `WRONG`       | the ticket or the message is not what it should be, or is not understood |
 /// | 8      | `UNAVAILABLE` | it cannot be done now |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
@@ -75,13 +75,13 @@ pub enum Refusal {
     Expired,
     /// The recipient has revoked the one-time key.
     Revoked,
-    /// Another message has used up the one-time key.
+    /// The one-time key is used up.
     Used,
     /// This very message was opened before.
     Same,
     /// As much is held as may be.
     Full,
-    /// The ticket or the message is not what it should be.
+    /// The ticket or the message is not what it should be, or is not understood.
     Wrong,
     /// It cannot be done now.
     Unavailable,

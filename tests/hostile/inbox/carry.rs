@@ -12,6 +12,7 @@ use keywire::proto::inbox::{Address, Card, FromListener, INBOX, MAX_HELD, MAX_SE
 use keywire::trust::Time;
 use std::cell::Cell;
 use std::future::pending;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio::sync::Notify;
 use tokio::time::sleep;
@@ -169,6 +170,15 @@ async fn liar(answer: FromListener) -> Address {
     drop_box(&address)
 }
 
+/// The same under the key of the owner: the recipient itself refuses.
+async fn own_word(why: Refusal) -> Address {
+    let at = "127.0.0.1:0".parse().unwrap();
+    let listener = Listener::bind(Arc::new(owner()), &at, INBOX, ListenOptions::default()).await.unwrap();
+    let own = Address { key: None, at: listener.address().unwrap().at };
+    tokio::spawn(lie(listener, vec![FromListener::Refused(why).encode()]));
+    own
+}
+
 /// Where nobody listens.
 async fn gone() -> Address {
     drop_box(&listening_for(INBOX, ListenOptions::default()).await.1)
@@ -230,6 +240,10 @@ fn each_refusal_has_its_own_words_and_a_next_step() {
             words.insert(text.split_once(&card.addresses()[0].at.to_string()).unwrap().1.to_owned());
         }
         assert_eq!(words.len(), Refusal::ALL.len() - 1, "{words:?}");
+        // To a recipient that is older than the sender the message is wrong as well, though it goes with the card.
+        let card = card(&owner(), 1, &[own_word(Refusal::Wrong).await]);
+        let error = carry::deliver(&card, &sealed(1, b"text")).await.unwrap_err();
+        assert!(error.to_string().contains("or is from a newer keywire") && error.hints().len() == 1, "{error}");
     });
 }
 
@@ -243,11 +257,7 @@ fn the_recipients_own_word_on_a_one_time_key_is_the_last() {
             (Refusal::Unknown, false),
             (Refusal::Unavailable, false),
         ] {
-            let me = std::sync::Arc::new(owner());
-            let at = "127.0.0.1:0".parse().unwrap();
-            let listener = Listener::bind(me, &at, INBOX, ListenOptions::default()).await.unwrap();
-            let own = Address { key: None, at: listener.address().unwrap().at };
-            tokio::spawn(lie(listener, vec![FromListener::Refused(why).encode()]));
+            let own = own_word(why).await;
             let card = card(&owner(), 1, &[own, liar(FromListener::Delivered).await]);
             let delivered = carry::deliver(&card, &sealed(1, b"text")).await;
             assert_eq!(delivered.is_err(), is_last, "{why:?}");
