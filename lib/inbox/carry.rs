@@ -139,7 +139,7 @@ fn refused(card: &Card, address: &Address, why: Refusal) -> Error {
         (Refusal::Unknown, None) => ("does not know this card", another),
         (Refusal::Expired, _) => ("says that the card has expired", another),
         (Refusal::Revoked, _) => ("has revoked the one-time key that it is sealed to", another),
-        (Refusal::Used, _) => ("has had a message to this card already, and a card is good for one", another),
+        (Refusal::Used, _) => ("has had a message to this one-time key already, and each is good for one", another),
         (Refusal::Same, _) => ("has opened this very message before", "there is nothing left to do".to_owned()),
         (Refusal::Full, _) => ("has no room for more", format!("try again once {short} has fetched what is there")),
         (Refusal::Wrong, Some(_)) => ("finds that the message does not go with this card", "seal it again".to_owned()),

@@ -188,8 +188,13 @@ impl Inbox {
         let mut finished = Vec::new();
         for line in self.unfinished(&keys)? {
             // One of another identity is for that to finish.
-            if let Ok(opened) = line.open(&storage) {
-                finished.push((opened.id, self.finish(me, &mut keys, opened)?));
+            let Ok(opened) = line.open(&storage) else { continue };
+            let id = opened.id;
+            match self.finish(me, &mut keys, opened) {
+                Ok(outcome) => finished.push((id, outcome)),
+                Err(error) if finished.is_empty() => return Err(error),
+                // Those before it are told now or never; it is tried again.
+                Err(_) => return Ok(finished),
             }
         }
         self.sweep(&mut keys)?;

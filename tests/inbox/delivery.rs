@@ -72,7 +72,7 @@ fn serve_prints_what_is_delivered_to_it_and_says_no_to_the_rest() {
     assert!(sent.starts_with("delivered to ") && sent.ends_with(&format!(" at {host}\n")), "{sent}");
     assert!(serving.line().ends_with(": first"));
     assert!(send(&first).succeeds().stdout.ends_with(", and opened before\n"));
-    send(&second).fails(3, "has had a message to this card already");
+    send(&second).fails(3, "has had a message to this one-time key already");
     inbox(&ada, &["revoke", "--all"]).succeeds();
 
     let other = card(&ada, &["--at", host]);
