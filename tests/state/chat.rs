@@ -1,10 +1,9 @@
 //! Conversations as keywire-files(5) shows them.
 
-use super::page::documented;
+use super::page::{example, fields, identity, listed, value};
 use crate::sandbox::User;
 use keywire::chat::{Chat, Cursors, Stage};
-use keywire::json::{self, Value};
-use keywire::key::{KeyPair, PublicKey, SecretKey};
+use keywire::key::PublicKey;
 use keywire::proto::chat::Envelope;
 use keywire::store::Store;
 use std::collections::BTreeSet;
@@ -17,40 +16,9 @@ const LOG: &str = "chat/KEY/log.jsonl";
 const STATE: &str = "chat/KEY/state.json";
 const CURSORS: &str = "chat/cursors.json";
 
-/// The only example of the file `name`.
-fn example(name: &str) -> String {
-    let (_, mut examples) = documented(name);
-    assert_eq!(examples.len(), 1, "{name}");
-    examples.remove(0)
-}
-
-fn value(text: &str) -> Value {
-    json::parse(text.as_bytes(), text.len()).unwrap()
-}
-
-/// The field names in objects, however deep.
-fn fields(value: &Value, into: &mut BTreeSet<String>) {
-    match value {
-        Value::Object(map) => map.iter().for_each(|(name, value)| {
-            into.insert(name.clone());
-            fields(value, into);
-        }),
-        Value::Array(rows) => rows.iter().for_each(|row| fields(row, into)),
-        _ => {}
-    }
-}
-
-fn listed(name: &str) -> BTreeSet<String> {
-    let (section, _) = documented(name);
-    let items = section.lines().filter_map(|line| line.strip_prefix(".It Va "));
-    items.flat_map(|names| names.split(" , Va ")).map(str::to_owned).collect()
-}
-
 #[test]
 fn the_conversation_in_the_page_is_one_that_opens_and_goes_on() {
-    let (_, identities) = documented("identity.json");
-    let secret = identities.iter().find_map(|text| Some(value(text)["secret"].as_str()?.to_owned())).unwrap();
-    let me = Arc::new(KeyPair::from_secret(SecretKey::from_text(&secret).unwrap()));
+    let me = identity();
     let peer: PublicKey = value(&example(STATE))["key"].as_str().unwrap().parse().unwrap();
 
     let user = User::new();

@@ -1,10 +1,9 @@
 //! Cards, their keys and what was opened, as keywire-files(5) shows them.
 
-use super::page::documented;
+use super::page::{example, identity, listed, value};
 use crate::sandbox::User;
 use keywire::inbox::{Greeting, Inbox, KeyState};
-use keywire::json::{self, Value};
-use keywire::key::{KeyPair, SecretKey};
+use keywire::key::KeyPair;
 use keywire::pair::Standing;
 use keywire::proto::inbox::Content;
 use keywire::store::Store;
@@ -14,23 +13,6 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
-
-/// The only example of the file `name`.
-fn example(name: &str) -> String {
-    let (_, mut examples) = documented(name);
-    assert_eq!(examples.len(), 1, "{name}");
-    examples.remove(0)
-}
-
-fn value(text: &str) -> Value {
-    json::parse(text.as_bytes(), text.len()).unwrap()
-}
-
-fn identity() -> Arc<KeyPair> {
-    let (_, identities) = documented("identity.json");
-    let secret = identities.iter().find_map(|text| Some(value(text)["secret"].as_str()?.to_owned())).unwrap();
-    Arc::new(KeyPair::from_secret(SecretKey::from_text(&secret).unwrap()))
-}
 
 /// The state of `user` at the time of the example.
 fn inbox(user: &User, now: u64) -> Inbox {
@@ -95,8 +77,6 @@ fn the_cards_and_the_message_in_the_page_are_ones_that_open_and_go_on() {
 
 #[test]
 fn the_page_names_every_field_of_an_opened_message_and_no_other() {
-    let (section, _) = documented("inbox/opened.jsonl");
-    let listed: BTreeSet<&str> = section.lines().filter_map(|line| line.strip_prefix(".It Va ")).collect();
     let shown = value(&example("inbox/opened.jsonl"));
-    assert!(listed.into_iter().eq(shown.as_object().unwrap().keys().map(String::as_str)));
+    assert!(listed("inbox/opened.jsonl").iter().eq(shown.as_object().unwrap().keys().collect::<BTreeSet<_>>()));
 }

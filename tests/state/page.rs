@@ -13,6 +13,7 @@ use std::collections::BTreeSet;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 /// The section of keywire-files(5) about the file `name`, and the examples in it.
@@ -23,6 +24,44 @@ pub(super) fn documented(name: &str) -> (String, Vec<String>) {
     let blocks = section.split(".Bd -literal\n").skip(1);
     let examples = blocks.map(|block| format!("{}\n", block.split("\n.Ed").next().unwrap())).collect();
     (section, examples)
+}
+
+/// The only example of the file `name`.
+pub(super) fn example(name: &str) -> String {
+    let (_, mut examples) = documented(name);
+    assert_eq!(examples.len(), 1, "{name}");
+    examples.remove(0)
+}
+
+/// What stands in an example.
+pub(super) fn value(text: &str) -> Value {
+    json::parse(text.as_bytes(), text.len()).unwrap()
+}
+
+/// The field names in objects, however deep.
+pub(super) fn fields(value: &Value, into: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(map) => map.iter().for_each(|(name, value)| {
+            into.insert(name.clone());
+            fields(value, into);
+        }),
+        Value::Array(rows) => rows.iter().for_each(|row| fields(row, into)),
+        _ => {}
+    }
+}
+
+/// The fields that the section of a file lists.
+pub(super) fn listed(name: &str) -> BTreeSet<String> {
+    let (section, _) = documented(name);
+    let items = section.lines().filter_map(|line| line.strip_prefix(".It Va "));
+    items.flat_map(|names| names.split(" , Va ")).map(str::to_owned).collect()
+}
+
+/// Who the example of an identity is.
+pub(super) fn identity() -> Arc<KeyPair> {
+    let (_, identities) = documented("identity.json");
+    let secret = identities.iter().find_map(|text| Some(value(text)["secret"].as_str()?.to_owned())).unwrap();
+    Arc::new(KeyPair::from_secret(SecretKey::from_text(&secret).unwrap()))
 }
 
 /// Puts the examples of a file, one after the other, where a user would have them.
@@ -67,9 +106,7 @@ fn the_examples_in_the_page_are_files_that_load() {
 fn the_pairs_in_the_page_load_and_are_those_of_its_identity() {
     each_example("pairs.json", |user| {
         let store = Store::at(&user.home());
-        let (_, identities) = documented("identity.json");
-        let identity: Value = json::parse(identities[0].as_bytes(), identities[0].len()).unwrap();
-        let me = KeyPair::from_secret(SecretKey::from_text(identity["secret"].as_str().unwrap()).unwrap());
+        let me = identity();
         let storage = StorageKey::of(&me);
         let us = Ourselves { me: &me, storage: &storage, addresses: &[] };
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_300_000);
@@ -97,16 +134,6 @@ fn the_pairs_in_the_page_load_and_are_those_of_its_identity() {
 
 #[test]
 fn the_page_names_every_field_of_its_examples_and_no_other() {
-    fn fields(value: &Value, into: &mut BTreeSet<String>) {
-        match value {
-            Value::Object(map) => map.iter().for_each(|(name, value)| {
-                into.insert(name.clone());
-                fields(value, into);
-            }),
-            Value::Array(rows) => rows.iter().for_each(|row| fields(row, into)),
-            _ => {}
-        }
-    }
     for name in [
         "identity.json",
         "peers.json",
@@ -122,17 +149,8 @@ fn the_page_names_every_field_of_its_examples_and_no_other() {
         "inbox/sent.json",
         "inbox/answers.json",
     ] {
-        let (section, examples) = documented(name);
         let mut shown = BTreeSet::new();
-        for example in examples {
-            fields(&json::parse(example.as_bytes(), example.len()).unwrap(), &mut shown);
-        }
-        let listed: BTreeSet<_> = section
-            .lines()
-            .filter_map(|line| line.strip_prefix(".It Va "))
-            .flat_map(|names| names.split(" , Va "))
-            .map(str::to_owned)
-            .collect();
-        assert_eq!(listed, shown, "{name}: the list on the left, the examples on the right");
+        documented(name).1.iter().for_each(|example| fields(&value(example), &mut shown));
+        assert_eq!(listed(name), shown, "{name}: the list on the left, the examples on the right");
     }
 }
