@@ -225,7 +225,8 @@ impl Inbox {
         Ok(())
     }
 
-    /// Hands on what is stored, and ends its key: in any case, but if it could not be handed on, so that it is tried again.
+    /// Hands on what is stored, and ends its key. One that could not be handed on ends it too, without its id beside it:
+    /// [`Self::unfinished`] finds it by that, and it is tried again.
     fn finish(&self, me: &Arc<KeyPair>, keys: &mut Keys, mut opened: Opened) -> Result<Outcome> {
         match self.hand_on(me, &opened) {
             Ok(handed) => opened.handed = handed,
